@@ -1,0 +1,43 @@
+/** `npm run bench -- [SUITE] [OPTIONS]`: exits with 1 if a measurement failed, whatever it shows. */
+import { constants } from 'node:os';
+import { SluiceError } from '../../src/msg/errors.js';
+import { parseCommandLine, planOf } from './options.js';
+import { RESULTS_FOLDER, checkResultsFolder, publish, settingOf } from './results.js';
+import { runRounds } from './rounds.js';
+import { isRoot, rerunAsUser } from './unprivileged.js';
+
+async function main(): Promise<number> {
+  const { suite, options } = parseCommandLine();
+  if (isRoot()) {
+    return rerunAsUser(RESULTS_FOLDER);
+  }
+  const abort = new AbortController();
+  let exitCode = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      exitCode = 128 + constants.signals[signal];
+      console.error(`bench: ${signal}: ending what was started`);
+      abort.abort();
+    });
+  }
+  const plan = planOf(suite, options);
+  checkResultsFolder();
+  const setting = await settingOf(plan);
+  try {
+    const results = await runRounds(plan, abort.signal);
+    publish(suite, plan, setting, results);
+    return results.failures.length === 0 ? 0 : 1;
+  } catch (error) {
+    if (abort.signal.aborted) {
+      return exitCode;
+    }
+    throw error;
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error('bench:', error instanceof SluiceError ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,36 @@
+/** One thing to measure through a running peer. */
+import type { CommandLine } from '../command.js';
+import type { RunningPeer } from '../peers/peer.js';
+
+/** A figure of the report: one sample from each turn. */
+export interface Metric {
+  readonly id: string;
+  readonly label: string;
+  readonly unit: string;
+  readonly better: 'more' | 'less';
+}
+
+export interface MeasureContext {
+  /** A whole number: iperf3 and wrk take no fractions. */
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+  /** Runs a client where the peer's clients run, and notes its command line. */
+  client(command: CommandLine): Promise<string>;
+}
+
+export interface Measurement {
+  /** For --only. */
+  readonly name: string;
+  readonly metrics: readonly Metric[];
+  /** Samples by metric id; a metric that makes no sense for a peer is left out. */
+  take(peer: RunningPeer, context: MeasureContext): Promise<Record<string, number>>;
+}
+
+/** Field `key` of parsed JSON; `undefined` where there is none. */
+export function field(value: unknown, ...keys: readonly string[]): unknown {
+  return keys.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined,
+    value,
+  );
+}

@@ -1,0 +1,18 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Peer } from './peer.js';
+import { missingProgram } from './namespace.js';
+import { startPublisher } from './publisher.js';
+
+const MAIN = fileURLToPath(new URL('../../../dist/parent/cli/main.js', import.meta.url));
+
+export const sluice: Peer = {
+  name: 'sluice',
+  description: '`sluice run`: parent and agent',
+  version: [process.execPath, MAIN, '--version'],
+  missing: () =>
+    existsSync(MAIN)
+      ? missingProgram('unshare', 'nsenter')
+      : `${MAIN} does not exist: run 'npm run build'`,
+  start: (turn) => startPublisher([process.execPath, MAIN, 'run'], ['--'], turn),
+};

@@ -1,0 +1,85 @@
+/** The table and the goals, as text. */
+import type { Metric } from './measure/measurement.js';
+import type { Results } from './rounds.js';
+import { type Summary, spreadPercent, summarize } from './stats.js';
+import type { Goal, Suite } from './suites/suite.js';
+
+const SIGNIFICANT_DIGITS = 3;
+
+export type Summaries = Record<string, Record<string, Summary>>;
+
+/** By metric id, then by peer. */
+export function summaries({ samples }: Results): Summaries {
+  return mapValues(samples, (byPeer) =>
+    mapValues(byPeer, (values) => summarize(values) ?? { median: 0, min: 0, max: 0, count: 0 }),
+  );
+}
+
+/** A Markdown table: one row for each metric, one column for each peer. */
+export function table(
+  metrics: readonly Metric[],
+  peerNames: readonly string[],
+  results: Summaries,
+  baseline: string,
+): string {
+  const rows = metrics.map(({ id, label, unit }) => [
+    `${label}, ${unit}`,
+    ...peerNames.map((name) => cell(results[id]?.[name], results[id]?.[baseline])),
+  ]);
+  const lines = [['median ±spread (ratio)', ...peerNames], ...rows];
+  const widths = lines[0]?.map((_, column) => {
+    return Math.max(...lines.map((line) => line[column]?.length ?? 0));
+  });
+  const text = lines.map((line) => {
+    const cells = line.map((value, column) => value.padEnd(widths?.[column] ?? 0));
+    return `| ${cells.join(' | ')} |`;
+  });
+  const rule = `| ${widths?.map((width) => '-'.repeat(width)).join(' | ')} |`;
+  return [text[0], rule, ...text.slice(1)].join('\n');
+}
+
+function cell(summary: Summary | undefined, baseline: Summary | undefined): string {
+  if (summary === undefined) {
+    return '-';
+  }
+  const spread = summary.count > 1 ? ` ±${spreadPercent(summary).toFixed(0)}%` : '';
+  const ratio = baseline === undefined ? '' : ` (${ratioOf(summary, baseline).toFixed(2)}x)`;
+  return `${figure(summary.median)}${spread}${ratio}`;
+}
+
+/** One line for each goal. */
+export function goalLines(suite: Suite, metrics: readonly Metric[], results: Summaries): string[] {
+  const measured = suite.goals.filter((goal) => metrics.some(({ id }) => id === goal.metric));
+  return measured.map((goal) => {
+    const metric = metrics.find(({ id }) => id === goal.metric);
+    const ours = results[goal.metric]?.[suite.subject];
+    const theirs = results[goal.metric]?.[suite.baseline];
+    const wanted = `goal ${metric?.label ?? goal.metric}, ${bound(goal)} ${suite.baseline}'s`;
+    if (ours === undefined || theirs === undefined) {
+      return `${wanted}: not measured`;
+    }
+    const ratio = ratioOf(ours, theirs);
+    const reached = 'atLeast' in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
+    const figures = `${figure(ours.median)} against ${figure(theirs.median)} ${metric?.unit ?? ''}`;
+    return `${wanted}: ${reached ? 'reached' : 'NOT reached'}, ${ratio.toFixed(2)}x (${figures})`;
+  });
+}
+
+function bound(goal: Goal): string {
+  return 'atLeast' in goal
+    ? `at least ${goal.atLeast.toFixed(1)}x`
+    : `at most ${goal.atMost.toFixed(1)}x`;
+}
+
+function ratioOf(ours: Summary, theirs: Summary): number {
+  return ours.median / theirs.median;
+}
+
+/** 17400, 17.4, 0.174: whole numbers in full, fractions to three digits. */
+function figure(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(SIGNIFICANT_DIGITS);
+}
+
+function mapValues<A, B>(record: Record<string, A>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}

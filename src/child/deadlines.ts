@@ -1,0 +1,46 @@
+/**
+ * Deadlines that are all the same time ahead, so that they fall due in the order they were set: a
+ * Set keeps that order and forgets an entry in constant time, however many connections come and go.
+ */
+
+import type { Clock } from './reactor.js';
+
+export interface Expiring {
+  /** Milliseconds on the clock of performance.now(). */
+  deadline: number;
+}
+
+export class Deadlines<T extends Expiring> implements Clock {
+  readonly #entries = new Set<T>();
+  readonly #delayMs: number;
+  readonly #onExpired: (entry: T) => void;
+
+  constructor(delayMs: number, onExpired: (entry: T) => void) {
+    this.#delayMs = delayMs;
+    this.#onExpired = onExpired;
+  }
+
+  /** Sets or restarts the entry's deadline. */
+  set(entry: T): void {
+    this.#entries.delete(entry);
+    entry.deadline = performance.now() + this.#delayMs;
+    this.#entries.add(entry);
+  }
+
+  clear(entry: T): void {
+    this.#entries.delete(entry);
+  }
+
+  nextMs(now: number): number {
+    for (const { deadline } of this.#entries) return Math.max(0, Math.ceil(deadline - now));
+    return -1;
+  }
+
+  expire(now: number): void {
+    for (const entry of this.#entries) {
+      if (entry.deadline > now) return;
+      this.#entries.delete(entry);
+      this.#onExpired(entry);
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/** Buffers for bytes that were read and that the other side didn't take: none while all flows. */
+
+import { allocate, type Region } from '../msg/libc.js';
+
+/** What one recv asks for. Copying more at once falls out of the second-level cache. */
+export const COPY_BYTES = 64 * 1024;
+
+export class SlabPool {
+  /** Where everything is received first; only what can't be sent on moves to a slab. */
+  readonly shared: Region = allocate(COPY_BYTES);
+  readonly #idle: Region[] = [];
+
+  /** Undefined when the system has no memory left. */
+  take(): Region | undefined {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    try {
+      return allocate(COPY_BYTES);
+    } catch {
+      return undefined;
+    }
+  }
+
+  give(slab: Region): void {
+    this.#idle.push(slab);
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * One forwarded TCP connection: the client's socket, the server's socket, a pump each way.
+ *
+ *   connecting ─► open ─► closed        both directions ended: plain close
+ *        │          ├───► resetting ─► closed   one side was reset: the other one is reset too,
+ *        │          │                           after it got what was read before
+ *        └──────────┴───► closed        refused by every address, timed out: the client is reset
+ *
+ * - A FIN is passed on once everything before it was; the other direction goes on.
+ * - What was read before a reset gets RESET_GRACE_MS to reach the other side.
+ * - A reset is a property of a socket (`broken`), not of a direction: after one, the end of its
+ *   stream must not be mistaken for a FIN. SO_ERROR is therefore read while connecting only:
+ *   reading it consumes the error, and the recv after it would return 0.
+ * - An open flow has no timeout; keepalive probes find clients that vanished.
+ * - Edges may come in any state. Handlers only record them and move the state on; fds are closed by
+ *   the reactor at the end of the turn.
+ */
+
+import * as linux from '../../msg/linux.js';
+import type { Expiring } from '../deadlines.js';
+import type { Handler, Task } from '../reactor.js';
+import { Pump } from './pump.js';
+import { connectTo, connectError, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
+import type { TcpForwarder, TcpPort } from './forwarder.js';
+
+const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
+const READ_EVENTS =
+  linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
+const WRITE_EVENTS = linux.EPOLLOUT | linux.EPOLLHUP | linux.EPOLLERR;
+
+/** Time for the other side to take what was read before a reset. */
+const RESET_GRACE_MS = 500;
+
+type State = 'connecting' | 'open' | 'resetting' | 'closed';
+
+/** One of the two sockets: what is read from it goes through `out`, what it is sent through `in`. */
+class Side implements Handler {
+  fd = -1;
+  /** Reset by its peer, timed out or otherwise dead. */
+  broken = false;
+  /** Its FIN was passed on to the other side. */
+  ended = false;
+  readonly flow: Flow;
+  readonly out: Pump;
+  readonly in: Pump;
+
+  constructor(flow: Flow, out: Pump, into: Pump) {
+    this.flow = flow;
+    this.out = out;
+    this.in = into;
+  }
+
+  onEvents(events: number): void {
+    if ((events & READ_EVENTS) !== 0) this.out.readable = true;
+    if ((events & WRITE_EVENTS) !== 0) this.in.writable = true;
+    if ((events & linux.EPOLLPRI) !== 0) this.out.urgent = true;
+    this.flow.onEdge(this, events);
+  }
+}
+
+export class Flow implements Task, Expiring {
+  deadline = 0;
+  readonly #forwarder: TcpForwarder;
+  readonly #port: TcpPort;
+  readonly #client: Side;
+  readonly #server: Side;
+  #state: State = 'connecting';
+  /** Index into the port's dial addresses. */
+  #attempt = 0;
+  #queued = false;
+  #resetAt = 0;
+
+  constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number) {
+    this.#forwarder = forwarder;
+    this.#port = port;
+    const up = new Pump(forwarder.buffers);
+    const down = new Pump(forwarder.buffers);
+    this.#client = new Side(this, up, down);
+    this.#server = new Side(this, down, up);
+    this.#client.fd = clientFd;
+  }
+
+  /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
+  connect(): void {
+    const { dial } = this.#port;
+    for (; this.#attempt < dial.length; this.#attempt++) {
+      const fd = connectTo(dial[this.#attempt] as Uint8Array);
+      if (fd < 0) {
+        if (fd === linux.EMFILE || fd === linux.ENFILE) return this.#shed();
+        continue;
+      }
+      this.#server.fd = fd;
+      if (this.#forwarder.reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
+      this.#forwarder.connecting.set(this);
+      return;
+    }
+    this.#forwarder.counters.refused++;
+    this.#abort();
+  }
+
+  onEdge(side: Side, events: number): void {
+    switch (this.#state) {
+      case 'connecting':
+        this.#onConnected(events);
+        break;
+      case 'open':
+        if ((events & linux.EPOLLERR) !== 0) this.#break(side);
+        this.#pumpBoth();
+        break;
+      case 'resetting':
+        this.#flushAndReset();
+        break;
+      case 'closed':
+        break;
+      default:
+        this.#state satisfies never;
+    }
+  }
+
+  runAgain(): void {
+    this.#queued = false;
+    if (this.#state === 'open') this.#pumpBoth();
+  }
+
+  /** The connect took too long, or it is time to look again whether a reset can be passed on. */
+  onDeadline(): void {
+    if (this.#state === 'connecting') this.#nextAddress();
+    else this.#flushAndReset();
+  }
+
+  #onConnected(events: number): void {
+    if ((events & WRITE_EVENTS) === 0) return;
+    this.#forwarder.connecting.clear(this);
+    const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
+    if (failed && connectError(this.#server.fd) !== 0) return this.#nextAddress();
+    // Watched from here on only: before, nothing could have been done with its bytes.
+    if (this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client) < 0) return this.#shed();
+    this.#state = 'open';
+    this.#pumpBoth();
+  }
+
+  #nextAddress(): void {
+    this.#forwarder.reactor.close(this.#server.fd);
+    this.#server.fd = -1;
+    this.#attempt++;
+    this.connect();
+  }
+
+  #pumpBoth(): void {
+    this.#pump(this.#client, this.#server);
+    if (this.#state === 'open') this.#pump(this.#server, this.#client);
+    if (this.#state === 'open' && this.#client.ended && this.#server.ended) this.#close();
+  }
+
+  #pump(source: Side, sink: Side): void {
+    if (source.ended) {
+      if (source.broken) this.#reset(source, sink);
+      return;
+    }
+    const result = source.out.run(source.fd, sink.fd);
+    switch (result) {
+      case 'waiting':
+        break;
+      case 'again':
+        this.#queue();
+        break;
+      case 'ended':
+        if (source.broken) return this.#reset(source, sink);
+        source.ended = true;
+        source.out.release();
+        if (!sink.ended) shutdownWrite(sink.fd);
+        break;
+      case 'sourceFailed':
+        this.#reset(source, sink);
+        break;
+      case 'sinkFailed':
+        this.#sinkFailed(source, sink);
+        break;
+      default:
+        result satisfies never;
+    }
+  }
+
+  /** What the broken sink sent before may still be waiting to be read: that goes on to the source. */
+  #sinkFailed(source: Side, sink: Side): void {
+    this.#break(sink);
+    source.ended = true;
+    source.out.release();
+    if (sink.ended) return this.#reset(sink, source);
+    sink.out.readable = true;
+    this.#queue();
+  }
+
+  #break(side: Side): void {
+    if (side.broken) return;
+    side.broken = true;
+    this.#resetAt = performance.now() + RESET_GRACE_MS;
+    this.#forwarder.resetting.set(this);
+  }
+
+  #reset(broken: Side, other: Side): void {
+    this.#break(broken);
+    this.#state = 'resetting';
+    other.out.release();
+    this.#flushAndReset();
+  }
+
+  /** Resets the side that is still up, once it has acknowledged all that was read before. */
+  #flushAndReset(): void {
+    const other = this.#client.broken ? this.#server : this.#client;
+    if (performance.now() < this.#resetAt) {
+      const isFlushed = this.#state === 'resetting' && other.in.flush(other.fd) !== 'waiting';
+      if (!isFlushed || sendQueueBytes(other.fd) > 0) return this.#forwarder.resetting.set(this);
+    }
+    resetOnClose(other.fd);
+    this.#close();
+  }
+
+  #queue(): void {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#forwarder.reactor.again(this);
+  }
+
+  /** Out of fds or memory: the newest flow goes, the listener rests, all others go on. */
+  #shed(): void {
+    this.#forwarder.overloaded(this.#port);
+    this.#abort();
+  }
+
+  #abort(): void {
+    resetOnClose(this.#client.fd);
+    this.#close();
+  }
+
+  #close(): void {
+    const { reactor, connecting, resetting } = this.#forwarder;
+    connecting.clear(this);
+    resetting.clear(this);
+    this.#state = 'closed';
+    for (const side of [this.#client, this.#server]) {
+      side.out.release();
+      if (side.fd >= 0) reactor.close(side.fd);
+    }
+    this.#forwarder.forget(this);
+  }
+}

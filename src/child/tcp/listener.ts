@@ -1,0 +1,106 @@
+/**
+ * Accepts the connections of one listening socket.
+ *
+ * Out of fds, accept fails and leaves the connection in the backlog, where it would wake a
+ * level-triggered loop for ever. So one fd is kept in reserve to take it and reset it: the client
+ * learns at once, the port never closes, and accepting rests for a moment.
+ */
+
+import { closeSync, openSync } from 'node:fs';
+import { SluiceError } from '../../msg/errors.js';
+import { must, type Fd } from '../../msg/fd.js';
+import * as libc from '../../msg/libc.js';
+import * as linux from '../../msg/linux.js';
+import type { Expiring } from '../deadlines.js';
+import type { Handler } from '../reactor.js';
+import type { TcpForwarder, TcpPort } from './forwarder.js';
+import { acceptFrom, isListening, resetOnClose } from './sockets.js';
+
+/** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
+const ACCEPTS_PER_TURN = 64;
+
+let reserve = -1;
+
+function refillReserve(): void {
+  if (reserve >= 0) return;
+  try {
+    reserve = openSync('/dev/null', 'r');
+  } catch {
+    // Still out of fds: the next pause tries again.
+  }
+}
+
+export class Listener implements Handler, Expiring {
+  deadline = 0;
+  readonly #forwarder: TcpForwarder;
+  readonly #socket: Fd;
+  #port: TcpPort | undefined;
+
+  constructor(forwarder: TcpForwarder, socket: Fd) {
+    this.#forwarder = forwarder;
+    this.#socket = socket;
+    refillReserve();
+  }
+
+  /** Throws for a socket that isn't listening. */
+  start(port: TcpPort): void {
+    if (!isListening(this.#socket.number)) {
+      throw new SluiceError(
+        'ERR_LISTENER',
+        `the socket given for port ${port.id} is not listening`,
+      );
+    }
+    this.#port = port;
+    must(this.#forwarder.reactor.add(this.#socket.number, linux.EPOLLIN, this), 'epoll_ctl');
+  }
+
+  onEvents(): void {
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      const fd = acceptFrom(this.#socket.number);
+      if (fd >= 0) this.#forwarder.accepted(this.#port as TcpPort, fd);
+      else if (fd === linux.EAGAIN) return;
+      else if (isExhausted(fd)) return this.#shed();
+      // Anything else is the end of that one connection before it was taken: accept(2), "Error handling".
+    }
+  }
+
+  pause(): void {
+    this.#forwarder.reactor.modify(this.#socket.number, 0);
+    this.#forwarder.paused.set(this);
+  }
+
+  resume(): void {
+    refillReserve();
+    this.#forwarder.reactor.modify(this.#socket.number, linux.EPOLLIN);
+  }
+
+  /** At once, not at the end of the turn: whoever asked may bind the address as soon as it hears. */
+  close(): void {
+    this.#forwarder.paused.clear(this);
+    this.#forwarder.reactor.remove(this.#socket.number);
+    this.#socket.close();
+  }
+
+  #shed(): void {
+    this.#forwarder.counters.shed++;
+    if (reserve >= 0) {
+      closeSync(reserve);
+      reserve = -1;
+      const fd = acceptFrom(this.#socket.number);
+      if (fd >= 0) {
+        resetOnClose(fd);
+        libc.close(fd);
+      }
+    }
+    this.pause();
+  }
+}
+
+function isExhausted(error: number): boolean {
+  return (
+    error === linux.EMFILE ||
+    error === linux.ENFILE ||
+    error === linux.ENOBUFS ||
+    error === linux.ENOMEM
+  );
+}

@@ -1,0 +1,200 @@
+/**
+ * One direction of a TCP flow: moves bytes from one socket to the other until both are dry.
+ *
+ * Small traffic is copied through a buffer that all flows share. A direction that keeps filling
+ * the buffer is streaming: it borrows a pipe and splices, so that bytes never enter this process,
+ * and gives the pipe back whenever its source runs dry.
+ *
+ * States and what each may hold:
+ *
+ *   copying   nothing, or a slab with bytes that the sink refused
+ *   splicing  a pipe, with bytes or empty
+ *   finished  nothing: the end of the source was passed on
+ *
+ * What must never happen:
+ * - Reading while the direction still holds bytes: order would be lost. So a pipe is only ever
+ *   filled when empty, and then EAGAIN from the source has one meaning: the source is dry.
+ * - Forgetting an edge. `readable` and `writable` stay true until a call proves otherwise. A short
+ *   recv is such a proof, except at an urgent mark, where recv stops early: once the kernel has
+ *   reported urgent data, only EAGAIN counts.
+ * - Taking a splice of 0 for the end: at an urgent mark it returns 0 with bytes behind it. Only a
+ *   recv of 0 is the end.
+ */
+
+import type { Region } from '../../msg/libc.js';
+import * as libc from '../../msg/libc.js';
+import * as linux from '../../msg/linux.js';
+import { PIPE_BYTES, type Pipe, type PipePool } from '../pipes.js';
+import { COPY_BYTES, type SlabPool } from '../slabs.js';
+
+/** Bytes that one direction may move in a turn before others get theirs. */
+const TURN_BYTES = 512 * 1024;
+/** Full buffers in a row that make a direction a stream. */
+const FULL_READS_TO_SPLICE = 4;
+const SPLICE_FLAGS = linux.SPLICE_F_MOVE | linux.SPLICE_F_NONBLOCK;
+
+export type PumpResult =
+  /** Waits for an edge. */
+  | 'waiting'
+  /** Its share of the turn is used up. */
+  | 'again'
+  /** The source has ended and all that it sent was handed over. */
+  | 'ended'
+  /** The source, or the sink, is broken; `error` says why. */
+  | 'sourceFailed'
+  | 'sinkFailed';
+
+export interface Buffers {
+  readonly slabs: SlabPool;
+  readonly pipes: PipePool;
+}
+
+export class Pump {
+  /** The source may have bytes, or its end, to read. */
+  readable = true;
+  /** The sink may take bytes. */
+  writable = true;
+  /** Urgent data was seen: a short read no longer means that the source is dry. */
+  urgent = false;
+  /** Negative errno of a failure. */
+  error = 0;
+  /** Bytes handed to the sink. */
+  moved = 0;
+
+  readonly #buffers: Buffers;
+  #slab: Region | undefined;
+  #slabStart = 0;
+  #slabEnd = 0;
+  #pipe: Pipe | undefined;
+  #fullReads = 0;
+
+  constructor(buffers: Buffers) {
+    this.#buffers = buffers;
+  }
+
+  /** True while bytes were read that the sink hasn't taken. */
+  get holdsBytes(): boolean {
+    return this.#slab !== undefined || (this.#pipe !== undefined && this.#pipe.bytes > 0);
+  }
+
+  run(source: number, sink: number): PumpResult {
+    const limit = this.moved + TURN_BYTES;
+    for (;;) {
+      const stuck = this.#drain(sink);
+      if (stuck !== undefined) return stuck;
+      if (this.moved >= limit) return 'again';
+      if (!this.readable || !this.writable) return this.#rest();
+      const outcome = this.#pipe === undefined ? this.#copy(source, sink) : this.#fill(source);
+      if (outcome !== undefined) return outcome;
+    }
+  }
+
+  /** Hands over what is held, without reading more: the last act of a source that was reset. */
+  flush(sink: number): PumpResult {
+    return this.#drain(sink) ?? 'ended';
+  }
+
+  /** Gives up whatever it holds. */
+  release(): void {
+    if (this.#slab !== undefined) this.#buffers.slabs.give(this.#slab);
+    this.#slab = undefined;
+    this.#releasePipe();
+  }
+
+  #copy(source: number, sink: number): PumpResult | undefined {
+    const { shared } = this.#buffers.slabs;
+    const received = libc.recv(source, shared.address, COPY_BYTES, 0);
+    if (received <= 0) return this.#sourceSaid(received);
+    if (received < COPY_BYTES) {
+      this.#fullReads = 0;
+      if (!this.urgent) this.readable = false;
+    } else if (++this.#fullReads >= FULL_READS_TO_SPLICE) {
+      this.#pipe = this.#buffers.pipes.take();
+    }
+    const sent = libc.send(sink, shared.address, received, linux.MSG_NOSIGNAL);
+    if (sent < 0 && sent !== linux.EAGAIN) return this.#failed('sinkFailed', sent);
+    const taken = Math.max(sent, 0);
+    this.moved += taken;
+    return taken === received ? undefined : this.#keep(taken, received);
+  }
+
+  /** Moves the bytes of the shared buffer that the sink refused to a slab. */
+  #keep(start: number, end: number): PumpResult | undefined {
+    this.writable = false;
+    this.#slab = this.#buffers.slabs.take();
+    if (this.#slab === undefined) return this.#failed('sinkFailed', linux.ENOMEM);
+    this.#buffers.slabs.shared.bytes.copy(this.#slab.bytes, 0, start, end);
+    this.#slabStart = 0;
+    this.#slabEnd = end - start;
+    return undefined;
+  }
+
+  #fill(source: number): PumpResult | undefined {
+    const pipe = this.#pipe as Pipe;
+    const filled = libc.splice(source, pipe.writeEnd, PIPE_BYTES, SPLICE_FLAGS);
+    if (filled > 0) {
+      pipe.bytes = filled;
+      return undefined;
+    }
+    if (filled !== 0 && filled !== linux.EAGAIN) return this.#sourceSaid(filled);
+    // Dry, at its end, or at an urgent mark: a recv tells which, so copy from here on.
+    this.#releasePipe();
+    this.#fullReads = filled === 0 ? 0 : FULL_READS_TO_SPLICE - 1;
+    if (filled === linux.EAGAIN) this.readable = false;
+    return undefined;
+  }
+
+  /** Returns undefined once nothing is held any more. */
+  #drain(sink: number): PumpResult | undefined {
+    while (this.holdsBytes) {
+      if (!this.writable) return 'waiting';
+      const sent = this.#slab === undefined ? this.#drainPipe(sink) : this.#drainSlab(sink);
+      if (sent === linux.EAGAIN) this.writable = false;
+      else if (sent < 0) return this.#failed('sinkFailed', sent);
+      else this.moved += sent;
+    }
+    return undefined;
+  }
+
+  #drainSlab(sink: number): number {
+    const slab = this.#slab as Region;
+    const left = this.#slabEnd - this.#slabStart;
+    const sent = libc.send(sink, slab.address + this.#slabStart, left, linux.MSG_NOSIGNAL);
+    if (sent > 0) this.#slabStart += sent;
+    if (this.#slabStart === this.#slabEnd) {
+      this.#buffers.slabs.give(slab);
+      this.#slab = undefined;
+    }
+    return sent;
+  }
+
+  #drainPipe(sink: number): number {
+    const pipe = this.#pipe as Pipe;
+    const sent = libc.splice(pipe.readEnd, sink, pipe.bytes, SPLICE_FLAGS);
+    if (sent > 0) pipe.bytes -= sent;
+    return sent;
+  }
+
+  #sourceSaid(result: number): PumpResult | undefined {
+    if (result === 0) return 'ended';
+    if (result !== linux.EAGAIN) return this.#failed('sourceFailed', result);
+    this.readable = false;
+    return undefined;
+  }
+
+  #failed(result: 'sourceFailed' | 'sinkFailed', error: number): PumpResult {
+    this.error = error;
+    return result;
+  }
+
+  /** Nothing to do now; an idle direction owns nothing. */
+  #rest(): PumpResult {
+    if (!this.readable) this.#releasePipe();
+    return 'waiting';
+  }
+
+  #releasePipe(): void {
+    if (this.#pipe !== undefined) this.#buffers.pipes.give(this.#pipe);
+    this.#pipe = undefined;
+  }
+}

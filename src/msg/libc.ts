@@ -1,0 +1,142 @@
+/**
+ * libc, called directly. The only file that imports koffi.
+ *
+ * Every function returns what the call returned, or the negative errno: the kernel's own
+ * convention. Parameters are integers only, pointers included (addresses of `Region` memory),
+ * because that is what keeps a call near 30 ns; a Buffer or a null costs two to four times that.
+ * Nothing here blocks, except `epollWait` with a time limit and `pollAsync`, which runs on a
+ * thread of libuv's pool.
+ */
+
+import koffi from 'koffi';
+
+const lib = koffi.load('libc.so.6');
+
+type Native = (...args: number[]) => number;
+
+function native(name: string, result: string, ...parameters: string[]): Native {
+  return lib.func(name, result, parameters);
+}
+
+const errnoAddress = native('__errno_location', 'uintptr_t')();
+/** errno of the main thread. Anything that Node does may overwrite it: read it on the next line. */
+const errno = new Int32Array(koffi.view(errnoAddress, 4));
+
+function checked(result: number): number {
+  return result < 0 ? -(errno[0] as number) : result;
+}
+
+const FD = 'int';
+const INT = 'int';
+const SIZE = 'size_t';
+const SSIZE = 'intptr_t';
+const POINTER = 'uintptr_t';
+
+const $mmap = native('mmap', 'intptr_t', POINTER, SIZE, INT, INT, INT, 'intptr_t');
+const $socket = native('socket', INT, INT, INT, INT);
+const $socketpair = native('socketpair', INT, INT, INT, INT, POINTER);
+const $bind = native('bind', INT, FD, POINTER, INT);
+const $listen = native('listen', INT, FD, INT);
+const $accept4 = native('accept4', INT, FD, POINTER, POINTER, INT);
+const $connect = native('connect', INT, FD, POINTER, INT);
+const $getsockname = native('getsockname', INT, FD, POINTER, POINTER);
+const $getsockopt = native('getsockopt', INT, FD, INT, INT, POINTER, POINTER);
+const $setsockopt = native('setsockopt', INT, FD, INT, INT, POINTER, INT);
+const $shutdown = native('shutdown', INT, FD, INT);
+const $close = native('close', INT, FD);
+const $recv = native('recv', SSIZE, FD, POINTER, SIZE, INT);
+const $send = native('send', SSIZE, FD, POINTER, SIZE, INT);
+const $recvmsg = native('recvmsg', SSIZE, FD, POINTER, INT);
+const $sendmsg = native('sendmsg', SSIZE, FD, POINTER, INT);
+const $splice = native('splice', SSIZE, FD, POINTER, FD, POINTER, SIZE, INT);
+const $pipe2 = native('pipe2', INT, POINTER, INT);
+// Variadic in C; integer arguments travel in the same registers on every Linux ABI that we run on.
+const $fcntl = native('fcntl', INT, FD, INT, SSIZE);
+const $ioctl = native('ioctl', INT, FD, 'ulong', POINTER);
+const $dup = native('dup', INT, FD);
+const $getrlimit = native('getrlimit', INT, INT, POINTER);
+const $setrlimit = native('setrlimit', INT, INT, POINTER);
+const $epollCreate1 = native('epoll_create1', INT, INT);
+const $epollCtl = native('epoll_ctl', INT, INT, INT, FD, POINTER);
+const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
+const $poll = lib.func('poll', 'int', [POINTER, 'ulong', 'int']);
+const $execve = lib.func('execve', 'int', ['str', 'const char **', 'const char **']);
+
+/** Memory outside V8's heap: it never moves, so its address can be given to the kernel. */
+export interface Region {
+  readonly address: number;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
+/** Zeroed pages that live as long as the process. Throws when the kernel has none to give. */
+export function allocate(bytes: number): Region {
+  const PROT_READ_WRITE = 3;
+  const MAP_PRIVATE_ANONYMOUS = 0x22;
+  const address = checked($mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  if (address < 0) throw new Error(`mmap of ${bytes} bytes failed with errno ${-address}`);
+  const memory = koffi.view(address, bytes);
+  return { address, bytes: Buffer.from(memory), view: new DataView(memory) };
+}
+
+export const socket = (domain: number, type: number, protocol: number) =>
+  checked($socket(domain, type, protocol));
+export const socketpair = (domain: number, type: number, protocol: number, fds: number) =>
+  checked($socketpair(domain, type, protocol, fds));
+export const bind = (fd: number, address: number, length: number) =>
+  checked($bind(fd, address, length));
+export const listen = (fd: number, backlog: number) => checked($listen(fd, backlog));
+export const accept4 = (fd: number, address: number, length: number, flags: number) =>
+  checked($accept4(fd, address, length, flags));
+export const connect = (fd: number, address: number, length: number) =>
+  checked($connect(fd, address, length));
+export const getsockname = (fd: number, address: number, length: number) =>
+  checked($getsockname(fd, address, length));
+export const getsockopt = (fd: number, level: number, name: number, value: number, size: number) =>
+  checked($getsockopt(fd, level, name, value, size));
+export const setsockopt = (fd: number, level: number, name: number, value: number, size: number) =>
+  checked($setsockopt(fd, level, name, value, size));
+export const shutdown = (fd: number, how: number) => checked($shutdown(fd, how));
+export const close = (fd: number) => checked($close(fd));
+export const recv = (fd: number, buffer: number, length: number, flags: number) =>
+  checked($recv(fd, buffer, length, flags));
+export const send = (fd: number, buffer: number, length: number, flags: number) =>
+  checked($send(fd, buffer, length, flags));
+export const recvmsg = (fd: number, message: number, flags: number) =>
+  checked($recvmsg(fd, message, flags));
+export const sendmsg = (fd: number, message: number, flags: number) =>
+  checked($sendmsg(fd, message, flags));
+/** Both offsets are null: neither sockets nor pipes have one. */
+export const splice = (from: number, to: number, length: number, flags: number) =>
+  checked($splice(from, 0, to, 0, length, flags));
+export const pipe2 = (fds: number, flags: number) => checked($pipe2(fds, flags));
+export const fcntl = (fd: number, command: number, argument: number) =>
+  checked($fcntl(fd, command, argument));
+export const ioctl = (fd: number, request: number, argument: number) =>
+  checked($ioctl(fd, request, argument));
+export const dup = (fd: number) => checked($dup(fd));
+export const getrlimit = (resource: number, limits: number) =>
+  checked($getrlimit(resource, limits));
+export const setrlimit = (resource: number, limits: number) =>
+  checked($setrlimit(resource, limits));
+export const epollCreate1 = (flags: number) => checked($epollCreate1(flags));
+export const epollCtl = (epfd: number, operation: number, fd: number, event: number) =>
+  checked($epollCtl(epfd, operation, fd, event));
+export const epollWait = (epfd: number, events: number, max: number, timeoutMs: number) =>
+  checked($epollWait(epfd, events, max, timeoutMs));
+
+/**
+ * poll(2) on a thread of libuv's pool: resolves with the number of ready fds, 0 after the time
+ * limit, negative on failure (without its errno, which belongs to that thread).
+ */
+export function pollAsync(fds: number, count: number, timeoutMs: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, result: number) => (error ? reject(error) : resolve(result));
+    ($poll.async as (...args: unknown[]) => void)(fds, count, timeoutMs, done);
+  });
+}
+
+/** Replaces this process. Returns (the negative errno) only when that failed. */
+export function execve(path: string, argv: readonly string[], envp: readonly string[]): number {
+  return checked($execve(path, [...argv, null], [...envp, null]) as number);
+}

@@ -1,0 +1,89 @@
+/**
+ * Kernel constants, named as in the uapi headers (asm-generic; x86-64 and arm64 agree on all of
+ * them unless a line says otherwise).
+ */
+
+import { constants } from 'node:os';
+
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+export const SOCK_STREAM = 1;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
+export const SO_SNDBUF = 7;
+export const SO_KEEPALIVE = 9;
+export const SO_OOBINLINE = 10;
+export const SO_LINGER = 13;
+export const SO_ACCEPTCONN = 30;
+
+export const IPPROTO_TCP = 6;
+export const TCP_NODELAY = 1;
+export const TCP_KEEPIDLE = 4;
+export const TCP_KEEPINTVL = 5;
+export const TCP_KEEPCNT = 6;
+
+export const IPPROTO_IPV6 = 41;
+export const IPV6_V6ONLY = 26;
+
+export const MSG_PEEK = 0x2;
+export const MSG_CTRUNC = 0x8;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+
+export const SCM_RIGHTS = 1;
+
+export const SHUT_WR = 1;
+export const SHUT_RDWR = 2;
+
+export const EPOLL_CLOEXEC = SOCK_CLOEXEC;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
+export const EPOLLIN = 0x1;
+export const EPOLLPRI = 0x2;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+export const EPOLLRDHUP = 0x2000;
+/** Bit 31: negative as a 32-bit integer, which is how events are written and read here. */
+export const EPOLLET = 1 << 31;
+
+export const SPLICE_F_MOVE = 1;
+export const SPLICE_F_NONBLOCK = 2;
+
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const F_GETFL = 3;
+export const F_SETPIPE_SZ = 1031;
+export const F_GETPIPE_SZ = 1032;
+/** Bytes in a socket's send queue that the peer hasn't acknowledged. */
+export const SIOCOUTQ = 0x5411;
+export const SIOCGIFFLAGS = 0x8913;
+export const SIOCSIFFLAGS = 0x8914;
+export const IFF_UP = 1;
+
+export const RLIMIT_NOFILE = 7;
+
+/** Errno values that steer forwarding, negative as the libc bindings return them. */
+const { errno } = constants;
+export const EPERM = -errno.EPERM;
+export const EINTR = -errno.EINTR;
+export const EAGAIN = -errno.EAGAIN;
+export const ENOMEM = -errno.ENOMEM;
+export const ENFILE = -errno.ENFILE;
+export const EMFILE = -errno.EMFILE;
+export const EPIPE = -errno.EPIPE;
+export const ENOBUFS = -errno.ENOBUFS;
+export const ECONNRESET = -errno.ECONNRESET;
+export const ECONNABORTED = -errno.ECONNABORTED;
+export const EINPROGRESS = -errno.EINPROGRESS;
+export const EAFNOSUPPORT = -errno.EAFNOSUPPORT;
+export const EADDRINUSE = -errno.EADDRINUSE;
+export const EADDRNOTAVAIL = -errno.EADDRNOTAVAIL;

@@ -1,0 +1,43 @@
+/** struct sockaddr_in and sockaddr_in6, to and from their bytes. */
+
+import ipaddr from 'ipaddr.js';
+import { AF_INET, AF_INET6 } from './linux.js';
+
+export interface Address {
+  readonly ip: string;
+  /** 0 to 65535. */
+  readonly port: number;
+}
+
+export type Family = typeof AF_INET | typeof AF_INET6;
+
+const SOCKADDR_IN_BYTES = 16;
+export const SOCKADDR_IN6_BYTES = 28;
+const IN_ADDR_OFFSET = 4;
+const IN6_ADDR_OFFSET = 8;
+const IN6_SCOPE_OFFSET = 24;
+
+export function familyOf(ip: string): Family {
+  return ipaddr.parse(ip).kind() === 'ipv4' ? AF_INET : AF_INET6;
+}
+
+/** The form that bind(2) and connect(2) take. `scopeId` is the interface of a link-local address. */
+export function encodeSockAddr({ ip, port }: Address, scopeId = 0): Uint8Array<ArrayBuffer> {
+  const parsed = ipaddr.parse(ip);
+  const isIPv4 = parsed.kind() === 'ipv4';
+  const bytes = new Uint8Array(isIPv4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, isIPv4 ? AF_INET : AF_INET6, true);
+  view.setUint16(2, port, false);
+  bytes.set(parsed.toByteArray(), isIPv4 ? IN_ADDR_OFFSET : IN6_ADDR_OFFSET);
+  if (!isIPv4) view.setUint32(IN6_SCOPE_OFFSET, scopeId, true);
+  return bytes;
+}
+
+/** Reads what accept(2) or getsockname(2) wrote at the start of `view`. */
+export function decodeSockAddr(view: DataView): Address {
+  const isIPv4 = view.getUint16(0, true) === AF_INET;
+  const offset = isIPv4 ? IN_ADDR_OFFSET : IN6_ADDR_OFFSET;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, isIPv4 ? 4 : 16);
+  return { ip: ipaddr.fromByteArray([...bytes]).toString(), port: view.getUint16(2, false) };
+}

@@ -1,0 +1,133 @@
+/**
+ * Requests to an agent and their answers. Every request ends: with its answer, or with the reason
+ * why the channel was closed. An agent that misses a deadline has stopped; its channel is closed.
+ */
+
+import type { Channel } from '../msg/channel.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
+import * as linux from '../msg/linux.js';
+import {
+  parseToParent,
+  PROTOCOL_VERSION,
+  type Hello,
+  type ToAgent,
+  type ToParent,
+} from '../msg/protocol.js';
+import type { Poller } from './poller.js';
+
+/** A request is a few system calls; an agent that needs longer has stopped. */
+const REQUEST_TIMEOUT_MS = 5000;
+
+export type Reply = Exclude<ToParent, Hello>;
+/** Distributes over the union, which the built-in Omit does not. */
+type Unnumbered<T> = T extends unknown ? Omit<T, 'request'> : never;
+export type Request = Unnumbered<Exclude<ToAgent, Hello>>;
+
+interface Pending {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: SluiceError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class AgentChannel {
+  readonly #poller: Poller;
+  readonly #channel: Channel;
+  readonly #onGreeted: () => void;
+  readonly #onClosed: (reason: SluiceError) => void;
+  readonly #pending = new Map<number, Pending>();
+  #requests = 0;
+  #closedBecause: SluiceError | undefined;
+
+  /** `onClosed` is called once, with the reason, unless `close` came first. */
+  constructor(
+    poller: Poller,
+    channel: Channel,
+    onGreeted: () => void,
+    onClosed: (reason: SluiceError) => void,
+  ) {
+    this.#poller = poller;
+    this.#channel = channel;
+    this.#onGreeted = onGreeted;
+    this.#onClosed = onClosed;
+    poller.add(channel.fd, linux.EPOLLIN, () => this.#onEvents());
+    this.#send({ type: 'hello', version: PROTOCOL_VERSION, pid: process.pid });
+  }
+
+  get isClosed(): boolean {
+    return this.#closedBecause !== undefined;
+  }
+
+  /** Rejects with the agent's error, or with the reason why the channel was closed. */
+  request(request: Request, fds: readonly number[] = []): Promise<Reply> {
+    if (this.#closedBecause !== undefined) return Promise.reject(this.#closedBecause);
+    const number = ++this.#requests;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const what = `the agent did not answer ${request.type} within ${REQUEST_TIMEOUT_MS} ms`;
+        this.#fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
+      }, REQUEST_TIMEOUT_MS);
+      this.#pending.set(number, { resolve, reject, timer });
+      this.#send({ ...request, request: number }, fds);
+    });
+  }
+
+  /** Hangs up, which ends the agent. */
+  close(reason: SluiceError): void {
+    if (this.#closedBecause !== undefined) return;
+    this.#closedBecause = reason;
+    this.#poller.remove(this.#channel.fd);
+    this.#channel.close();
+    for (const number of this.#pending.keys()) this.#settle(number)?.reject(reason);
+  }
+
+  #onEvents(): void {
+    try {
+      for (const { message, fds } of this.#channel.receive()) {
+        // An agent has no fds to give.
+        for (const fd of fds) fd.close();
+        this.#onMessage(parseToParent(message));
+      }
+      this.#channel.flush();
+      this.#watchWrites();
+      if (this.#channel.ended)
+        this.#fail(new SluiceError('ERR_AGENT_GONE', 'the agent has hung up'));
+    } catch (error) {
+      this.#fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
+    }
+  }
+
+  #onMessage(message: ToParent): void {
+    if (message.type === 'hello') return this.#onGreeted();
+    const pending = this.#settle(message.request);
+    if (message.type === 'failed') pending?.reject(new SluiceError(message.code, message.message));
+    else pending?.resolve(message);
+  }
+
+  /** Forgets the request; undefined for an answer that nobody asked for. */
+  #settle(number: number): Pending | undefined {
+    const pending = this.#pending.get(number);
+    this.#pending.delete(number);
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+
+  #send(message: ToAgent, fds: readonly number[] = []): void {
+    try {
+      this.#channel.send(message, fds);
+      this.#watchWrites();
+    } catch (error) {
+      this.#fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
+    }
+  }
+
+  #watchWrites(): void {
+    const interest = this.#channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
+    this.#poller.modify(this.#channel.fd, interest);
+  }
+
+  #fail(reason: SluiceError): void {
+    if (this.#closedBecause !== undefined) return;
+    this.close(reason);
+    this.#onClosed(reason);
+  }
+}

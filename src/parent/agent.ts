@@ -1,0 +1,133 @@
+/** One agent: started in the child namespaces, asked through its channel, ended with it. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Channel, socketPair } from '../msg/channel.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
+import type { ChildContext } from '../msg/port.js';
+import type { AgentPort, AgentStats } from '../msg/protocol.js';
+import { AgentChannel } from './agent-channel.js';
+import type { Poller } from './poller.js';
+
+/** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
+const START_TIMEOUT_MS = 20_000;
+/** From hanging up to SIGKILL. */
+const STOP_TIMEOUT_MS = 2000;
+
+const AGENT_MAIN = fileURLToPath(new URL('../child/main.js', import.meta.url));
+
+export class AgentProcess {
+  /** Resolves with the reason once the process has ended, wanted or not. */
+  readonly ended: Promise<SluiceError>;
+  readonly #channel: AgentChannel;
+  readonly #process: ChildProcess;
+
+  private constructor(process: ChildProcess, channel: AgentChannel, ended: Promise<SluiceError>) {
+    this.#process = process;
+    this.#channel = channel;
+    this.ended = ended;
+  }
+
+  /** Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start. */
+  static start(child: ChildContext, poller: Poller): Promise<AgentProcess> {
+    const [ours, theirs] = socketPair();
+    const [command, ...args] = agentCommand(child);
+    // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
+    // good order; the agent forwards until the parent hangs up.
+    const process = spawn(command, args, {
+      stdio: ['ignore', 'ignore', 'inherit', theirs.number],
+      detached: true,
+    });
+    theirs.close();
+    const ended = endOf(process);
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string) => {
+        channel.close(new SluiceError('ERR_AGENT_START', reason));
+        process.kill('SIGKILL');
+        reject(new SluiceError('ERR_AGENT_START', reason));
+      };
+      const timer = setTimeout(
+        () => fail(`the agent did not start within ${START_TIMEOUT_MS} ms`),
+        START_TIMEOUT_MS,
+      );
+      const channel = new AgentChannel(
+        poller,
+        new Channel(ours),
+        () => {
+          clearTimeout(timer);
+          resolve(new AgentProcess(process, channel, ended));
+        },
+        // The process is on its way out, or no longer makes sense.
+        () => process.kill('SIGKILL'),
+      );
+      void ended.then((reason) => {
+        clearTimeout(timer);
+        fail(reason.message);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? -1;
+  }
+
+  /** Hung up or unreachable: what was asked last may or may not have been done. */
+  get isGone(): boolean {
+    return this.#channel.isClosed;
+  }
+
+  /** `sockets` are the port's listening sockets; they stay the caller's. */
+  async addPort(port: AgentPort, sockets: readonly number[]): Promise<void> {
+    await this.#channel.request({ type: 'addPort', port, fds: sockets.length }, sockets);
+  }
+
+  async removePort(id: number): Promise<void> {
+    await this.#channel.request({ type: 'removePort', id });
+  }
+
+  async stats(): Promise<AgentStats> {
+    const reply = await this.#channel.request({ type: 'stats' });
+    if (reply.type === 'stats') return reply.stats;
+    throw new SluiceError('ERR_AGENT_REPLY', `the agent answered stats with ${reply.type}`);
+  }
+
+  /** Hangs up, and resolves when the process is gone. */
+  async close(): Promise<void> {
+    this.#channel.close(new SluiceError('ERR_AGENT_CLOSED', 'the driver is closing'));
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The user namespace first, its credentials as they are there: that gives the capabilities over
+ * the network namespace. The mount namespace stays ours, where Node and this program are.
+ */
+function agentCommand({ pid, netnsPath }: ChildContext): [string, ...string[]] {
+  return [
+    'nsenter',
+    '--preserve-credentials',
+    `--user=/proc/${pid}/ns/user`,
+    `--net=${netnsPath ?? `/proc/${pid}/ns/net`}`,
+    '--',
+    process.execPath,
+    AGENT_MAIN,
+  ];
+}
+
+function endOf(process: ChildProcess): Promise<SluiceError> {
+  return new Promise((resolve) => {
+    process.once('error', (error: NodeJS.ErrnoException) => {
+      const reason =
+        error.code === 'ENOENT'
+          ? 'nsenter was not found on the PATH; install util-linux'
+          : `nsenter could not be started: ${messageOf(error)}`;
+      resolve(new SluiceError('ERR_AGENT_START', reason, { cause: error }));
+    });
+    process.once('exit', (code, signal) => {
+      const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+      resolve(new SluiceError('ERR_AGENT_ENDED', `the agent ended ${how}`));
+    });
+  });
+}

@@ -1,0 +1,57 @@
+/**
+ * The body of `GET /v1/info`. Shape and key order: RootlessKit's API 1.1.1, as rootlesskit 1.1.0 and
+ * 2.0.2 answer it. They leave out `disallowLoopbackChildIP` and `dynamicChildIP` when false, and the
+ * whole of a driver that is not there; keys that later versions add are passed on.
+ */
+import { z } from 'zod';
+import type { PortDriverInfo } from '../../msg/port.js';
+import { VERSION } from './version.js';
+
+const API_VERSION = '1.1.1';
+
+const networkDriverSchema = z.looseObject({
+  driver: z.string(),
+  dns: z.array(z.string()).nullable().exactOptional(),
+  /** The tap device's address. */
+  childIP: z.string().exactOptional(),
+  dynamicChildIP: z.boolean().exactOptional(),
+});
+
+const portDriverSchema = z.looseObject({
+  driver: z.string(),
+  protos: z.array(z.string()).nullable(),
+  disallowLoopbackChildIP: z.boolean().exactOptional(),
+});
+
+export const infoSchema = z.looseObject({
+  apiVersion: z.string(),
+  version: z.string(),
+  stateDir: z.string(),
+  childPID: z.int(),
+  networkDriver: networkDriverSchema.exactOptional(),
+  portDriver: portDriverSchema.exactOptional(),
+});
+
+export type Info = z.infer<typeof infoSchema>;
+
+/** What to start from where no rootlesskit is. */
+export function ownInfo(stateDir: string, childPID: number): Info {
+  return { apiVersion: API_VERSION, version: VERSION, stateDir, childPID };
+}
+
+/**
+ * `base` with our port driver in it. Both driver keys are always there: nerdctl reads through both
+ * without a look.
+ */
+export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
+  const { driver, protos, disallowLoopbackChildIP } = portDriver;
+  return {
+    ...base,
+    networkDriver: base.networkDriver ?? { driver: 'none', dns: [] },
+    portDriver: {
+      driver,
+      protos: [...protos],
+      ...(disallowLoopbackChildIP ? { disallowLoopbackChildIP } : {}),
+    },
+  };
+}

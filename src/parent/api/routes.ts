@@ -1,0 +1,129 @@
+/** RootlessKit's REST API 1.1.1: what is asked, and what is answered. Nothing of HTTP's transport. */
+import type { IncomingMessage } from 'node:http';
+import { messageOf, SluiceError } from '../../msg/errors.js';
+import type { Manager } from '../../msg/port.js';
+import { validateSpec } from '../../msg/spec.js';
+import type { Info } from './info.js';
+
+/** Hundreds of times the longest Spec. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+export interface ApiBackend {
+  readonly manager: Manager;
+  /** Asked at every `GET /v1/info`. */
+  readonly info: () => Promise<Info>;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Sent as JSON; absent for an empty body. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+type Handler = (backend: ApiBackend, request: IncomingMessage, id: string) => Promise<Answer>;
+
+interface Route {
+  readonly path: RegExp;
+  readonly methods: ReadonlyMap<string, Handler>;
+}
+
+const ROUTES: readonly Route[] = [
+  { path: /^\/v1\/info$/, methods: new Map([['GET', getInfo]]) },
+  {
+    path: /^\/v1\/ports$/,
+    methods: new Map([
+      ['GET', listPorts],
+      ['POST', addPort],
+    ]),
+  },
+  { path: /^\/v1\/ports\/([^/]+)$/, methods: new Map([['DELETE', removePort]]) },
+];
+
+/** Never rejects: whatever goes wrong becomes an answer. */
+export async function answer(backend: ApiBackend, request: IncomingMessage): Promise<Answer> {
+  const { method = '', url = '' } = request;
+  const [path = ''] = url.split('?', 1);
+  for (const route of ROUTES) {
+    const match = route.path.exec(path);
+    if (match === null) {
+      continue;
+    }
+    const handler = route.methods.get(method);
+    if (handler === undefined) {
+      const allow = [...route.methods.keys()].join(', ');
+      return refusal(405, `method ${method} is not allowed on ${path}, use ${allow}`, {
+        Allow: allow,
+      });
+    }
+    return handler(backend, request, match[1] ?? '').catch(failure);
+  }
+  return refusal(404, `unknown path ${path}, the API serves /v1/info and /v1/ports`);
+}
+
+async function getInfo({ info }: ApiBackend): Promise<Answer> {
+  try {
+    return { status: 200, body: await info() };
+  } catch (error) {
+    return refusal(500, messageOf(error));
+  }
+}
+
+async function listPorts({ manager }: ApiBackend): Promise<Answer> {
+  return { status: 200, body: await manager.listPorts() };
+}
+
+async function addPort({ manager }: ApiBackend, request: IncomingMessage): Promise<Answer> {
+  const text = await readBody(request);
+  if (text === undefined) {
+    return refusal(413, `the request body is over ${MAX_BODY_BYTES} bytes`, {
+      Connection: 'close',
+    });
+  }
+  const { id, spec } = await manager.addPort(validateSpec(parseJson(text)));
+  return { status: 201, body: { id, spec } };
+}
+
+async function removePort({ manager }: ApiBackend, _: unknown, id: string): Promise<Answer> {
+  if (!/^-?\d{1,15}$/.test(id)) {
+    return refusal(400, `bad id ${id}, expected an integer`);
+  }
+  await manager.removePort(Number(id));
+  return { status: 200 };
+}
+
+/** undefined when there is more than the limit; the rest is left unread. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) {
+    return undefined;
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // The request is not destroyed here: that would take the connection, and our answer, with it.
+  const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) {
+      return undefined;
+    }
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SluiceError('ERR_JSON', `malformed JSON: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** A SluiceError is the caller's to mend; anything else is a fault of ours. */
+function failure(error: unknown): Answer {
+  return refusal(error instanceof SluiceError ? 400 : 500, messageOf(error));
+}
+
+function refusal(status: number, message: string, headers: Answer['headers'] = {}): Answer {
+  return { status, body: { message }, headers };
+}

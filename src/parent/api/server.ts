@@ -1,0 +1,99 @@
+/** Serves RootlessKit's REST API on a unix socket. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type Answer, type ApiBackend, answer } from './routes.js';
+import { listenAt } from './socket.js';
+
+/** Callers are local and send a few hundred bytes. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** After an answer that ends the connection, how long a client may go on sending unread bytes. */
+const LINGER_MS = 1_000;
+/** How long requests that are being answered may hold up close(). */
+const CLOSE_GRACE_MS = 2_000;
+
+export interface ApiOptions extends ApiBackend {
+  /** From a request's first byte, or the connection, to its last byte. */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface Api {
+  /** @throws SluiceError ERR_SOCKET_LIVE when another process serves there, else ERR_SOCKET */
+  listen(path: string): Promise<void>;
+  /** Resolves once the socket is gone and every connection has ended. */
+  close(): Promise<void>;
+}
+
+export function createApi(options: ApiOptions): Api {
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  const server = createServer(
+    {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      keepAliveTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: requestTimeoutMs / 4,
+    },
+    (request, response) => {
+      void serve(options, request, response);
+    },
+  );
+  let removePath: (() => Promise<void>) | undefined;
+  return {
+    async listen(path) {
+      removePath = await listenAt(server, path);
+    },
+    async close() {
+      await removePath?.();
+      await new Promise<void>((resolve) => {
+        const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+        server.close(() => {
+          clearTimeout(grace);
+          resolve();
+        });
+      });
+    },
+  };
+}
+
+async function serve(
+  backend: ApiBackend,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // A client that goes away is no error of ours, and the response swallows what is written to it.
+  response.on('error', () => {});
+  const result = await answer(backend, request);
+  send(request, response, result);
+}
+
+function send(request: IncomingMessage, response: ServerResponse, result: Answer): void {
+  const { status, body, headers } = result;
+  if (body === undefined) {
+    response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
+    return;
+  }
+  const text = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    ...headers,
+    'Content-Type': 'application/json',
+    'Content-Length': text.length,
+  });
+  response.write(text);
+  if (headers?.['Connection'] === 'close' && !request.complete) {
+    linger(request, response);
+  } else {
+    response.end();
+  }
+}
+
+/**
+ * Closing a socket with unread bytes in it resets the connection, and a client that is still
+ * sending may then never look at the answer. So what it sends is thrown away for a while.
+ */
+function linger(request: IncomingMessage, response: ServerResponse): void {
+  const end = (): void => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  request.once('close', end);
+  request.resume();
+}

@@ -1,0 +1,96 @@
+/** Why a host address could not be bound, with what its user can do about it. */
+import { readFile, realpath } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { SluiceError } from '../msg/errors.js';
+import { findHolder, type Holder } from './socket-holder.js';
+
+export interface BindTarget {
+  /** As bound: `0.0.0.0` or `::` for every address. */
+  readonly address: string;
+  readonly port: number;
+  readonly proto: string;
+}
+
+// ip-sysctl.rst: one for both families, and for the network namespace of the reader.
+const PORT_START = 'net.ipv4.ip_unprivileged_port_start';
+const DISABLE_IPV6 = 'net.ipv6.conf.all.disable_ipv6';
+
+/** `errnoName` is that of socket(2), bind(2) or listen(2), for example `EACCES`. */
+export async function explainBindError(errnoName: string, at: BindTarget): Promise<SluiceError> {
+  const { code, reason } = await explain(errnoName, at);
+  const host = isIPv6(at.address) ? `[${at.address}]` : at.address;
+  return new SluiceError(code, `cannot listen on ${host}:${at.port}/${at.proto}: ${reason}`);
+}
+
+interface Explanation {
+  readonly code: string;
+  readonly reason: string;
+}
+
+async function explain(errnoName: string, at: BindTarget): Promise<Explanation> {
+  switch (errnoName) {
+    case 'EACCES':
+    case 'EPERM':
+      return { code: 'ERR_BIND_FORBIDDEN', reason: await forbidden(errnoName, at.port) };
+    case 'EADDRINUSE':
+      return { code: 'ERR_BIND_IN_USE', reason: inUse(await findHolder(at)) };
+    case 'EADDRNOTAVAIL':
+      return { code: 'ERR_BIND_NO_ADDRESS', reason: await noAddress(at) };
+    case 'EAFNOSUPPORT':
+      return {
+        code: 'ERR_BIND_NO_IPV6',
+        reason: `this kernel runs without IPv6; publish on an IPv4 address, with ${at.proto.replace(/[46]$/, '')}4`,
+      };
+    case 'EMFILE':
+      return { code: 'ERR_BIND_FILES', reason: await outOfFiles() };
+    default:
+      return { code: 'ERR_BIND', reason: errnoName };
+  }
+}
+
+async function forbidden(errnoName: string, port: number): Promise<string> {
+  const start = Number(await sysctl(PORT_START));
+  if (port >= start) {
+    return `${errnoName}, although ports from ${start} are open to every user; look for a rule of AppArmor, SELinux or seccomp`;
+  }
+  const binary = await realpath(process.execPath);
+  return (
+    `port ${port} is privileged, the lowest port allowed is ${start}, for IPv4 and IPv6 alike; ` +
+    `choose a port from ${start}, or allow this one with ` +
+    `\`sudo sysctl -w ${PORT_START}=${port}\` or ` +
+    `\`sudo setcap cap_net_bind_service=ep ${binary}\``
+  );
+}
+
+function inUse(holder: Holder | undefined): string {
+  const remedy = 'stop it or choose another port';
+  if (holder === undefined) {
+    return `the port is in use by a socket that /proc/net does not list; choose another port`;
+  }
+  if (holder.process !== undefined) {
+    const { name, pid } = holder.process;
+    return `the port is in use by ${name} (pid ${pid}); ${remedy}`;
+  }
+  const whose = holder.uid === process.getuid?.() ? 'this user' : 'another user';
+  return `the port is in use by a process of ${whose} (uid ${holder.uid}) that cannot be looked into; ${remedy}`;
+}
+
+async function noAddress({ address }: BindTarget): Promise<string> {
+  if (isIPv6(address) && (await sysctl(DISABLE_IPV6)) === '1') {
+    return `IPv6 is switched off (${DISABLE_IPV6}=1); publish on an IPv4 address or switch it on with \`sudo sysctl -w ${DISABLE_IPV6}=0\``;
+  }
+  return `${address} is not an address of this host; \`ip -brief address\` lists those`;
+}
+
+async function outOfFiles(): Promise<string> {
+  // proc_pid_limits(5): name, soft limit, hard limit, unit.
+  const limits = await readFile('/proc/self/limits', 'utf8');
+  const [, soft, hard] = /^Max open files\s+(\S+)\s+(\S+)/m.exec(limits) ?? [];
+  return `the limit of ${soft} open files is reached (hard limit ${hard}); raise it with \`ulimit -n\`, or LimitNOFILE= in a systemd unit, and start again`;
+}
+
+/** undefined where this kernel has no such setting. */
+async function sysctl(name: string): Promise<string | undefined> {
+  const path = `/proc/sys/${name.replaceAll('.', '/')}`;
+  return (await readFile(path, 'utf8').catch(() => undefined))?.trim();
+}

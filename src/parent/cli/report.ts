@@ -1,0 +1,18 @@
+import { inspect } from 'node:util';
+import { messageOf } from '../../msg/errors.js';
+
+/** One line on stderr; with SLUICE_DEBUG=1 the stack and the causes, too. */
+export function report(error: unknown): void {
+  process.stderr.write(`sluice: ${oneLine(messageOf(error))}\n`);
+  if (process.env['SLUICE_DEBUG'] === '1') {
+    process.stderr.write(`${inspect(error)}\n`);
+  }
+}
+
+/** Without commander's own prefix and line breaks. */
+export function oneLine(text: string): string {
+  return text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ');
+}

@@ -1,0 +1,36 @@
+/** Where the agent connects to, in the child namespace. */
+
+import ipaddr from 'ipaddr.js';
+import type { Spec } from '../msg/port.js';
+import type { Address } from '../msg/sockaddr.js';
+
+/**
+ * The addresses to try, in order: childIP if it was given. Else the parentIP itself where that is a
+ * loopback address, because engines write their rules in the namespace for that one; else
+ * 127.0.0.1. Never another address of the host: it does not exist in the namespace. Servers behind
+ * a port that IPv6 clients reach may listen on either loopback address, so both are tried.
+ */
+export function dialAddresses({
+  proto,
+  parentIP = '',
+  childIP = '',
+  childPort: port,
+}: Spec): Address[] {
+  if (childIP !== '') return [{ ip: childIP, port }];
+  if (isLoopback(parentIP)) {
+    return parentIP === '::1' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
+  }
+  const isIPv4Only = proto.endsWith('4') || (parentIP.includes('.') && parentIP !== '0.0.0.0');
+  return isIPv4Only ? [{ ip: '127.0.0.1', port }] : both('127.0.0.1', '::1', port);
+}
+
+function both(first: string, second: string, port: number): Address[] {
+  return [
+    { ip: first, port },
+    { ip: second, port },
+  ];
+}
+
+function isLoopback(ip: string): boolean {
+  return ipaddr.isValid(ip) && ipaddr.process(ip).range() === 'loopback';
+}

@@ -1,0 +1,161 @@
+/**
+ * Takes the place of the port driver of a rootlesskit that runs already.
+ *
+ * rootlesskit's API socket is moved aside, its ports are taken from it one by one and opened here
+ * under the same ids; in the end everything goes back. What fails on the way is undone.
+ */
+import { EventEmitter, once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { resolve as absolute } from 'node:path';
+import { messageOf, SluiceError } from '../../msg/errors.js';
+import type { Spec, Status } from '../../msg/port.js';
+import { type ApiClient, createApiClient } from '../api/client.js';
+import type { Info } from '../api/info.js';
+import { type Serving, serve } from '../serve.js';
+import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
+import { readChildPid } from './state-dir.js';
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** These have no port table: there is nothing to take, and nothing to give back. */
+const WITHOUT_PORTS: readonly (string | undefined)[] = [undefined, 'none', 'implicit'];
+
+/** Resolves with the exit code when the namespaces have ended, or after a signal. */
+export async function attach(options: { readonly stateDir: string }): Promise<number> {
+  const stateDir = absolute(options.stateDir);
+  assertOwn(stateDir);
+  readChildPid(stateDir);
+  using stop = stopSignal();
+  const info = await reachRootlesskit(stateDir);
+  const hasPorts = !WITHOUT_PORTS.includes(info.portDriver?.driver);
+  const api = apiSocketOf(stateDir);
+  const upstreamApi = movedApiSocketOf(stateDir);
+  using life = await watchLife(api);
+
+  const ports = hasPorts ? await createApiClient(api).listPorts() : [];
+  await rename(api, upstreamApi);
+  const upstream = createApiClient(upstreamApi);
+  let specs = ports.map(({ spec }) => spec);
+  try {
+    for (const { id } of ports) await upstream.removePort(id);
+    const child = childContextOf(stateDir, info.networkDriver?.childIP);
+    const adopt: readonly Status[] = ports;
+    const serving = await serve({
+      child,
+      stateDir,
+      apiSocket: api,
+      upstreamApi,
+      publish: [],
+      adopt,
+    });
+    specs = await serveUntil(Promise.race([life.end, stop.signalled]), serving);
+  } finally {
+    if (life.over) {
+      await rm(upstreamApi, { force: true });
+    } else {
+      await rename(upstreamApi, api);
+      if (hasPorts) await giveBack(createApiClient(api), specs);
+    }
+  }
+  return 0;
+}
+
+/** Resolves with the ports that were open in the end; rejects when the driver can't go on. */
+async function serveUntil(end: Promise<unknown>, serving: Serving): Promise<Spec[]> {
+  // Its rejection is that of close(), too.
+  await Promise.race([end, serving.ended.catch(() => {})]);
+  const ports = await serving.manager.listPorts();
+  await serving.close();
+  return ports.map(({ spec }) => spec);
+}
+
+/** @throws SluiceError ERR_STATE_DIR_DEAD, or ERR_ATTACHED when a sluice serves there already */
+async function reachRootlesskit(stateDir: string): Promise<Info> {
+  const api = apiSocketOf(stateDir);
+  const moved = movedApiSocketOf(stateDir);
+  const info = await infoOf(api);
+  if (info?.portDriver?.driver === 'sluice') {
+    throw new SluiceError(
+      'ERR_ATTACHED',
+      `a sluice serves ${stateDir} already; end that one first if you want another`,
+    );
+  }
+  if (info !== undefined) {
+    return info;
+  }
+  // A sluice that was killed could not put the socket back.
+  const left = existsSync(moved) ? await infoOf(moved) : undefined;
+  if (left === undefined) {
+    throw new SluiceError(
+      'ERR_STATE_DIR_DEAD',
+      `${stateDir} is what a dead rootlesskit left: nobody answers on ${api}; start rootlesskit again, or give the state directory of a running one`,
+    );
+  }
+  await rename(moved, api);
+  return left;
+}
+
+async function infoOf(socket: string): Promise<Info | undefined> {
+  try {
+    return await createApiClient(socket).info();
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'ERR_API_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
+function key(spec: Spec): string {
+  return `${spec.proto} ${spec.parentIP ?? ''} ${spec.parentPort}`;
+}
+
+/** rootlesskit numbers them anew. A port that can't go back must not keep the others from it. */
+async function giveBack(upstream: ApiClient, specs: readonly Spec[]): Promise<void> {
+  const there = new Set((await upstream.listPorts()).map(({ spec }) => key(spec)));
+  for (const spec of specs.filter((wanted) => !there.has(key(wanted)))) {
+    try {
+      await upstream.addPort(spec);
+    } catch (error) {
+      process.stderr.write(
+        `sluice: rootlesskit did not take port ${key(spec)} back: ${messageOf(error)}\n`,
+      );
+    }
+  }
+}
+
+interface Life extends Disposable {
+  readonly end: Promise<void>;
+  readonly over: boolean;
+}
+
+/** A connection that rootlesskit never hears from and never closes: its end is rootlesskit's. */
+async function watchLife(socketPath: string): Promise<Life> {
+  const socket: Socket = connect(socketPath);
+  await once(socket, 'connect');
+  const end = new Promise<void>((resolve) => {
+    socket.once('close', () => resolve());
+    socket.on('error', () => {});
+    socket.resume();
+  });
+  return {
+    end,
+    get over() {
+      return socket.destroyed || socket.readableEnded;
+    },
+    [Symbol.dispose]: () => socket.destroy(),
+  };
+}
+
+function stopSignal(): Disposable & { readonly signalled: Promise<unknown> } {
+  const stopped = new EventEmitter();
+  const stop = () => stopped.emit('stop');
+  const signalled = once(stopped, 'stop');
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  return {
+    signalled,
+    [Symbol.dispose]: () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, stop);
+    },
+  };
+}

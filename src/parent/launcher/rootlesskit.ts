@@ -1,0 +1,56 @@
+/**
+ * rootlesskit under our name. Without --port-driver=sluice this process becomes the real one, so
+ * what that takes is imported only when it is needed.
+ */
+import { spawnSync } from 'node:child_process';
+import { findRootlesskit } from './find.js';
+import { allValues, isTrue, lastValue, parseCommandLine, parseHelp } from './options.js';
+import { type CommandLine, wordsWithout } from './options.js';
+
+const HELP_NOTE = `
+With --port-driver=sluice this rootlesskit is started with --port-driver=none, and sluice publishes
+the ports: those of --publish, and those asked for through the API socket in the state directory.
+See also: sluice --help
+`;
+
+/**
+ * Resolves with the exit code, when our port driver is asked for; else never returns.
+ *
+ * @throws SluiceError when there is no rootlesskit, or our port driver can't serve
+ */
+export async function launchRootlesskit(args: readonly string[]): Promise<number> {
+  const real = findRootlesskit(process.env);
+  // What is not even mentioned can't be asked for: spares the common case the question.
+  const line = args.some((word) => /^(?:--?port-driver=)?sluice$/.test(word))
+    ? parseCommandLine(args, parseHelp(helpOf(real)))
+    : undefined;
+  if (line === undefined || lastValue(line, 'port-driver') !== 'sluice') {
+    return become(real, args);
+  }
+  if (isTrue(lastValue(line, 'help', 'h'))) {
+    process.stdout.write(helpOf(real) + HELP_NOTE);
+    return 0;
+  }
+  if (answersAtOnce(line)) {
+    return become(real, wordsWithout(line, 'port-driver'));
+  }
+  const { launch } = await import('./launch.js');
+  return launch(real, line);
+}
+
+/** Whether rootlesskit runs nothing: it is asked for its version, or has no command. */
+function answersAtOnce(line: CommandLine): boolean {
+  const { command } = line;
+  const version =
+    isTrue(lastValue(line, 'version', 'v')) || allValues(line, 'print-semver').length > 0;
+  return version || command.length === 0;
+}
+
+function helpOf(real: string): string {
+  return spawnSync(real, ['--help'], { encoding: 'utf8' }).stdout ?? '';
+}
+
+async function become(real: string, args: readonly string[]): Promise<never> {
+  const { becomeProgram } = await import('./become.js');
+  return becomeProgram([real, ...args]);
+}

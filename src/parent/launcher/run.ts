@@ -1,0 +1,94 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { SluiceError } from '../../msg/errors.js';
+import type { Spec } from '../../msg/port.js';
+import { serve } from '../serve.js';
+import { Gate } from './gate.js';
+import { apiSocketOf, assertOwn } from './state-dir.js';
+import { supervise } from './supervise.js';
+
+export interface RunOptions {
+  readonly publish: readonly Spec[];
+  readonly command: readonly string[];
+  /** Where to serve the API; without it a folder of its own for as long as the command runs. */
+  readonly stateDir?: string;
+}
+
+const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--'] as const;
+
+/** Settings that forbid user namespaces, each with the value that does. */
+const FORBIDDING = [
+  { sysctl: 'user.max_user_namespaces', value: '0', remedy: '28633' },
+  { sysctl: 'kernel.unprivileged_userns_clone', value: '0', remedy: '1' },
+  { sysctl: 'kernel.apparmor_restrict_unprivileged_userns', value: '1', remedy: '0' },
+] as const;
+
+/**
+ * Runs `command` in a user and network namespace of its own, with ports published.
+ * Resolves with its exit code; 128 and the signal's number after a signal.
+ */
+export async function run({ publish, command, stateDir: given }: RunOptions): Promise<number> {
+  const { stateDir, made } = makeStateDir(given);
+  const gate = new Gate(stateDir);
+  let inNamespaces = false;
+  try {
+    const code = await supervise({
+      command: [...UNSHARE, ...gate.hold(command)],
+      env: { ...process.env, ROOTLESSKIT_STATE_DIR: stateDir },
+      gate,
+      serve: (pid) => {
+        inNamespaces = true;
+        return serve({ child: { pid }, stateDir, apiSocket: apiSocketOf(stateDir), publish });
+      },
+    });
+    if (!inNamespaces && code === 1) throw noNamespaces();
+    return code;
+  } catch (error) {
+    throw isMissing(error) ? noUnshare(error) : error;
+  } finally {
+    if (made !== undefined) rmSync(made, { recursive: true, force: true });
+  }
+}
+
+/** `made` is the topmost folder that was not there before. */
+function makeStateDir(given: string | undefined): { stateDir: string; made: string | undefined } {
+  if (given) {
+    const stateDir = resolve(given);
+    assertOwn(stateDir);
+    return { stateDir, made: mkdirSync(stateDir, { recursive: true, mode: 0o700 }) };
+  }
+  const stateDir = mkdtempSync(join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), 'sluice-run-'));
+  return { stateDir, made: stateDir };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT' && 'syscall' in error;
+}
+
+function noUnshare(cause: unknown): SluiceError {
+  return new SluiceError(
+    'ERR_NO_UNSHARE',
+    `no "unshare" on the PATH (${process.env['PATH'] ?? ''}); install util-linux`,
+    { cause },
+  );
+}
+
+function noNamespaces(): SluiceError {
+  const advice = FORBIDDING.filter(({ sysctl, value }) => readSysctl(sysctl) === value)
+    .map(({ sysctl, value, remedy }) => `${sysctl} is ${value}: sudo sysctl -w ${sysctl}=${remedy}`)
+    .join('; ');
+  return new SluiceError(
+    'ERR_NO_USER_NAMESPACES',
+    `unshare could not make a user and network namespace; ${advice || 'its own message above says why (in a container, its seccomp profile may forbid them)'}`,
+  );
+}
+
+function readSysctl(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim();
+  } catch {
+    // Not every kernel has every one.
+    return undefined;
+  }
+}

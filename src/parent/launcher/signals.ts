@@ -1,0 +1,33 @@
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+/** A terminal's keys send these to the whole foreground process group. */
+const FROM_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
+
+/**
+ * Passes our signals on to `child`, which is in our process group: what the terminal sends to the
+ * whole group has reached it already. (Who sent a signal, Node.js does not tell: one that `kill`
+ * sends to us alone while we are in the foreground of a terminal is taken for the terminal's.)
+ * Returns what ends it.
+ */
+export function forwardSignals(child: ChildProcess): () => void {
+  const forward = (signal: NodeJS.Signals) => {
+    if (!(FROM_KEYS.includes(signal) && inForeground())) {
+      child.kill(signal);
+    }
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  };
+}
+
+/** Whether our process group is the foreground one of a terminal. */
+function inForeground(): boolean {
+  // proc_pid_stat(5): after the name in brackets come state, ppid, pgrp, session, tty_nr, tpgid.
+  const stat = readFileSync('/proc/self/stat', 'latin1');
+  const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return terminal !== '0' && foreground === group;
+}

@@ -1,0 +1,53 @@
+/** rootlesskit's state directory: what is in it, and whom it belongs to. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { SluiceError } from '../../msg/errors.js';
+import type { ChildContext } from '../../msg/port.js';
+
+/** Where callers look for the API. */
+export function apiSocketOf(stateDir: string): string {
+  return join(stateDir, 'api.sock');
+}
+
+/** Where rootlesskit's own API is while ours takes its place. Not longer than `api.sock`. */
+export function movedApiSocketOf(stateDir: string): string {
+  return join(stateDir, 'rlk.sock');
+}
+
+/** @throws SluiceError ERR_STATE_DIR_FOREIGN when it exists and is another user's */
+export function assertOwn(stateDir: string): void {
+  const owner = statSync(stateDir, { throwIfNoEntry: false })?.uid;
+  const user = process.getuid?.();
+  if (owner !== undefined && owner !== user) {
+    throw new SluiceError(
+      'ERR_STATE_DIR_FOREIGN',
+      `the state directory ${stateDir} belongs to user ${owner}, and this is user ${user}; give another one with --state-dir, or run this as that user`,
+    );
+  }
+}
+
+/** @throws SluiceError ERR_STATE_DIR when rootlesskit's child is not named there */
+export function readChildPid(stateDir: string): number {
+  const file = join(stateDir, 'child_pid');
+  const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  const pid = Number(text);
+  if (!Number.isSafeInteger(pid) || pid < 1) {
+    throw new SluiceError(
+      'ERR_STATE_DIR',
+      `${stateDir} is not the state directory of a running rootlesskit: its file child_pid ${text === '' ? 'is missing' : `says "${text}"`}`,
+    );
+  }
+  return pid;
+}
+
+/** Where the namespaces of the rootlesskit with that state directory are. */
+export function childContextOf(stateDir: string, ip: string | undefined): ChildContext {
+  const pid = readChildPid(stateDir);
+  // A bind mount that only the child's mount namespace shows (rootlesskit --detach-netns).
+  const netnsPath = `/proc/${pid}/root${join(stateDir, 'netns')}`;
+  return {
+    pid,
+    ...(existsSync(netnsPath) && { netnsPath }),
+    ...(ip && { ip }),
+  };
+}

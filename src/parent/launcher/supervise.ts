@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants } from 'node:os';
+import type { Serving } from '../serve.js';
+import type { Gate } from './gate.js';
+import { withCallersLimit } from './limits.js';
+import { forwardSignals } from './signals.js';
+
+export interface Supervised {
+  /** A program that makes the namespaces and runs in them what `gate` holds back. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly gate: Gate;
+  /** Starts the driver; called with the program's process id once the namespaces are there. */
+  readonly serve: (pid: number) => Promise<Serving>;
+}
+
+/**
+ * Runs the program with a port driver next to it and resolves with its exit code, 128 and the
+ * signal's number after a signal, when everything is closed again.
+ *
+ * When the driver can't start or go on, the program is ended and the driver's error thrown.
+ */
+export async function supervise({ command, env, gate, serve }: Supervised): Promise<number> {
+  const [file = '', ...args] = withCallersLimit(command);
+  const child = spawn(file, args, { stdio: 'inherit', env });
+  const exit = exitOf(child);
+  const stopForwarding = forwardSignals(child);
+  try {
+    await once(child, 'spawn');
+    const isOver = () => child.exitCode !== null || child.signalCode !== null;
+    if (!(await gate.reached(isOver))) {
+      return await exit;
+    }
+    let serving: Serving;
+    try {
+      serving = await serve(child.pid ?? 0);
+    } catch (error) {
+      // Without the namespaces it could not but fail.
+      const wasOver = isOver();
+      gate.close();
+      const code = await exit;
+      if (wasOver) return code;
+      throw error;
+    }
+    gate.open();
+    return await serveUntil(exit, serving, child);
+  } finally {
+    gate.close();
+    stopForwarding();
+  }
+}
+
+async function serveUntil(
+  exit: Promise<number>,
+  serving: Serving,
+  child: ChildProcess,
+): Promise<number> {
+  serving.ended.catch(() => child.kill('SIGTERM'));
+  const code = await exit;
+  // Rejects as `ended` did.
+  await serving.close();
+  return code;
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => {
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  });
+}

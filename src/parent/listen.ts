@@ -1,0 +1,130 @@
+/**
+ * Binds the host sockets of a port.
+ *
+ * Every family gets a socket of its own, so that `tcp4` and `tcp6` never meet; a wildcard address
+ * of a protocol without a suffix means both. Options that accepted sockets inherit are set here,
+ * once, instead of on every connection.
+ */
+
+import { readFileSync } from 'node:fs';
+import ipaddr from 'ipaddr.js';
+import { SluiceError } from '../msg/errors.js';
+import { errnoName, Fd } from '../msg/fd.js';
+import * as libc from '../msg/libc.js';
+import * as linux from '../msg/linux.js';
+import type { Spec } from '../msg/port.js';
+import { encodeSockAddr, familyOf } from '../msg/sockaddr.js';
+import { explainBindError } from './bind-error.js';
+
+/** The kernel lowers it to net.core.somaxconn. */
+const BACKLOG = 65535;
+const KEEPALIVE_IDLE_S = 60;
+const KEEPALIVE_INTERVAL_S = 15;
+const KEEPALIVE_PROBES = 8;
+
+/** The listening address of one host socket. */
+export interface HostAddress {
+  readonly ip: string;
+  readonly port: number;
+  /** The other family of a wildcard: no reason to fail on a host that has no IPv6. */
+  readonly isOptional: boolean;
+}
+
+const scratch = libc.allocate(4096);
+
+/** The addresses that a spec listens on. */
+export function hostAddresses({ proto, parentIP = '', parentPort: port }: Spec): HostAddress[] {
+  if (parentIP !== '' && !isWildcard(parentIP)) return [{ ip: parentIP, port, isOptional: false }];
+  const v4 = { ip: '0.0.0.0', port, isOptional: false };
+  const v6 = { ip: '::', port, isOptional: false };
+  if (proto.endsWith('4')) return [v4];
+  if (proto.endsWith('6')) return [v6];
+  return [v4, { ...v6, isOptional: !parentIP.includes(':') }];
+}
+
+/** True when the kernel lets only one of the two listen. */
+export function overlaps(one: HostAddress, other: HostAddress): boolean {
+  if (one.port !== other.port || familyOf(one.ip) !== familyOf(other.ip)) return false;
+  return isWildcard(one.ip) || isWildcard(other.ip) || canonical(one.ip) === canonical(other.ip);
+}
+
+function isWildcard(ip: string): boolean {
+  return ip === '0.0.0.0' || canonical(ip) === '::';
+}
+
+function canonical(ip: string): string {
+  return ipaddr.parse(ip).toString();
+}
+
+/** Listens on all of the spec's addresses, or on none: rejects with what to do about it. */
+export async function listenAll(spec: Spec): Promise<Fd[]> {
+  const sockets: Fd[] = [];
+  try {
+    for (const address of hostAddresses(spec)) {
+      const result = listenOn(address);
+      if (result instanceof Fd) sockets.push(result);
+      else if (!address.isOptional || !isFamilyMissing(result)) {
+        throw await explainBindError(errnoName(result), {
+          address: address.ip,
+          port: address.port,
+          proto: spec.proto,
+        });
+      }
+    }
+    return sockets;
+  } catch (error) {
+    for (const socket of sockets) socket.close();
+    throw error;
+  }
+}
+
+/** A listening socket, or the negative errno. */
+function listenOn({ ip, port }: HostAddress): Fd | number {
+  const zone = ip.split('%')[1];
+  const family = familyOf(ip);
+  const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+  const number = libc.socket(family, type, 0);
+  if (number < 0) return number;
+  const socket = new Fd(number);
+  setOptions(number, family);
+  const sockaddr = encodeSockAddr({ ip, port }, zone === undefined ? 0 : interfaceIndex(zone));
+  scratch.bytes.set(sockaddr);
+  let result = libc.bind(number, scratch.address, sockaddr.length);
+  if (result === 0) result = libc.listen(number, BACKLOG);
+  if (result === 0) return socket;
+  socket.close();
+  return result;
+}
+
+function setOptions(fd: number, family: number): void {
+  const set = (level: number, name: number, value: number) => {
+    scratch.view.setInt32(0, value, true);
+    libc.setsockopt(fd, level, name, scratch.address, 4);
+  };
+  // Connections of an earlier run in TIME_WAIT don't keep the address busy.
+  set(linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
+  if (family === linux.AF_INET6) set(linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1);
+  set(linux.IPPROTO_TCP, linux.TCP_NODELAY, 1);
+  // Urgent data stays in its place in the stream.
+  set(linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
+  set(linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
+  set(linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+  set(linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+  set(linux.IPPROTO_TCP, linux.TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+function interfaceIndex(zone: string): number {
+  try {
+    return Number.parseInt(readFileSync(`/sys/class/net/${zone}/ifindex`, 'utf8'), 10);
+  } catch (error) {
+    throw new SluiceError(
+      'ERR_ZONE',
+      `there is no network interface ${zone}; \`ip link\` lists those of this host`,
+      { cause: error },
+    );
+  }
+}
+
+function isFamilyMissing(result: number): boolean {
+  return result === linux.EAFNOSUPPORT || result === linux.EADDRNOTAVAIL;
+}

@@ -1,0 +1,134 @@
+/**
+ * The port table: RootlessKit's Manager. It owns the host sockets of every port and keeps them
+ * after the agent has got its duplicates, so that another agent can be given them as well.
+ *
+ * A port passes through `opening ─► open ─► closing`; in each of these its addresses are taken, so
+ * that two calls at the same time can't both succeed for one address.
+ */
+
+import { SluiceError } from '../msg/errors.js';
+import type { Fd } from '../msg/fd.js';
+import type { Manager, Proto, Spec, Status } from '../msg/port.js';
+import type { AgentPort } from '../msg/protocol.js';
+import { validateSpec } from '../msg/spec.js';
+import { dialAddresses } from './dial.js';
+import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
+
+/** Who forwards the ports. */
+export interface PortServer {
+  addPort(port: AgentPort, sockets: readonly number[]): Promise<void>;
+  removePort(id: number): Promise<void>;
+}
+
+interface Port {
+  readonly status: Status;
+  readonly addresses: readonly HostAddress[];
+  sockets: readonly Fd[];
+  state: 'opening' | 'open' | 'closing';
+}
+
+export class PortTable implements Manager {
+  readonly #protos: readonly Proto[];
+  readonly #server: PortServer;
+  readonly #ports = new Map<number, Port>();
+  #lastId = 0;
+
+  constructor(protos: readonly Proto[], server: PortServer) {
+    this.#protos = protos;
+    this.#server = server;
+  }
+
+  async addPort(spec: Spec): Promise<Status> {
+    return this.#open(this.#lastId + 1, spec);
+  }
+
+  /** Adds a port that has an id already; later ids continue above it. */
+  async adoptPort({ id, spec }: Status): Promise<Status> {
+    if (this.#ports.has(id)) throw new SluiceError('ERR_PORT_ID', `id ${id} is in use`);
+    return this.#open(id, spec);
+  }
+
+  /** In the order of their ids. Ports that are being opened are not listed yet. */
+  async listPorts(): Promise<Status[]> {
+    const open = [...this.#ports.values()].filter(({ state }) => state !== 'opening');
+    return open.map(({ status }) => status).toSorted((a, b) => a.id - b.id);
+  }
+
+  async removePort(id: number): Promise<void> {
+    const port = this.#ports.get(id);
+    if (port === undefined || port.state !== 'open') {
+      throw new SluiceError('ERR_PORT_ID', `there is no port with ID ${id}; list-ports shows them`);
+    }
+    port.state = 'closing';
+    try {
+      await this.#server.removePort(id);
+    } finally {
+      this.#forget(id, port);
+    }
+  }
+
+  /** Every open port with its host sockets, for an agent that starts from nothing. */
+  async handOver(server: PortServer): Promise<void> {
+    for (const { status, sockets, state } of this.#ports.values()) {
+      if (state === 'open') await server.addPort(agentPort(status), numbers(sockets));
+    }
+  }
+
+  /** Closes all host sockets. The agent's duplicates end with the agent. */
+  close(): void {
+    for (const [id, port] of this.#ports) this.#forget(id, port);
+  }
+
+  async #open(id: number, given: Spec): Promise<Status> {
+    const spec = validateSpec(given);
+    this.#checkProto(spec);
+    const addresses = hostAddresses(spec);
+    this.#checkConflict(spec.proto, addresses);
+    const port: Port = { status: { id, spec }, addresses, sockets: [], state: 'opening' };
+    this.#ports.set(id, port);
+    this.#lastId = Math.max(this.#lastId, id);
+    try {
+      port.sockets = await listenAll(spec);
+      await this.#server.addPort(agentPort(port.status), numbers(port.sockets));
+      port.state = 'open';
+      return port.status;
+    } catch (error) {
+      this.#forget(id, port);
+      throw error;
+    }
+  }
+
+  #checkProto({ proto }: Spec): void {
+    if (this.#protos.includes(proto)) return;
+    throw new SluiceError(
+      'ERR_PROTO',
+      `protocol ${proto} is not supported; this driver publishes ${this.#protos.join(', ')}`,
+    );
+  }
+
+  #checkConflict(proto: Proto, addresses: readonly HostAddress[]): void {
+    for (const { status, addresses: taken } of this.#ports.values()) {
+      const conflict =
+        transportOf(status.spec.proto) === transportOf(proto) &&
+        taken.some((one) => addresses.some((other) => overlaps(one, other)));
+      if (conflict) throw new SluiceError('ERR_CONFLICT', `conflict with ID ${status.id}`);
+    }
+  }
+
+  #forget(id: number, port: Port): void {
+    for (const socket of port.sockets) socket.close();
+    this.#ports.delete(id);
+  }
+}
+
+function agentPort({ id, spec }: Status): AgentPort {
+  return { id, proto: spec.proto, dial: dialAddresses(spec) };
+}
+
+function numbers(sockets: readonly Fd[]): number[] {
+  return sockets.map(({ number }) => number);
+}
+
+function transportOf(proto: Proto): string {
+  return proto.replace(/[46]$/, '');
+}

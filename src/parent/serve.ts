@@ -1,0 +1,66 @@
+/**
+ * A running driver with everything around it: the agent, the ports asked for at the start, and the
+ * REST API. Launchers differ in how they come by the namespaces; from here on they are alike.
+ */
+
+import type { ChildContext, Manager, Spec, Status } from '../msg/port.js';
+import { createApiClient } from './api/client.js';
+import { ownInfo, withPortDriver, type Info } from './api/info.js';
+import { createApi } from './api/server.js';
+import { Driver } from './driver.js';
+
+export interface ServeOptions {
+  readonly child: ChildContext;
+  /** As reported in `/v1/info`. */
+  readonly stateDir: string;
+  /** Where our REST API listens. */
+  readonly apiSocket: string;
+  /** rootlesskit's own API socket, moved out of the way: its `/v1/info` is the base of ours. */
+  readonly upstreamApi?: string;
+  /** Opened before `serve` resolves. */
+  readonly publish: readonly Spec[];
+  /** Ports to take over, with the ids that they must keep. */
+  readonly adopt?: readonly Status[];
+}
+
+export interface Serving extends AsyncDisposable {
+  readonly manager: Manager;
+  /** Resolves after `close`, rejects if the driver can't go on. */
+  readonly ended: Promise<void>;
+  /** Closes every port and ends the agent and the API. */
+  close(): Promise<void>;
+}
+
+/** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const driver = new Driver();
+  const quit = new AbortController();
+  let ended: Promise<void> = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    ended = driver.runParentDriver(resolve, quit.signal, options.child);
+    ended.catch(reject);
+  });
+  const api = createApi({ manager: driver, info: () => info(driver, options) });
+  const close = async () => {
+    await api.close();
+    quit.abort();
+    await ended;
+  };
+  try {
+    for (const status of options.adopt ?? []) await driver.adoptPort(status);
+    for (const spec of options.publish) await driver.addPort(spec);
+    await api.listen(options.apiSocket);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { manager: driver, ended, close, [Symbol.asyncDispose]: close };
+}
+
+async function info(driver: Driver, { child, stateDir, upstreamApi }: ServeOptions): Promise<Info> {
+  const base =
+    upstreamApi === undefined
+      ? ownInfo(stateDir, child.pid)
+      : await createApiClient(upstreamApi).info();
+  return withPortDriver(base, await driver.info());
+}

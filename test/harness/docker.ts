@@ -1,0 +1,113 @@
+import { mkdirSync, symlinkSync, copyFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cleanup, temporaryFolder } from './cleanup.js';
+import { DOCKER_PATH, DOCKER_PREFIX, pathWith, which } from './paths.js';
+import { type Program, run, start } from './processes.js';
+
+const READY_MS = 45_000;
+
+/** dockerd gives its containers 15 s before it ends. */
+const GRACE_MS = 30_000;
+
+/** Serves WEB_BODY on port 80. */
+export const WEB_IMAGE = 'web';
+export const WEB_BODY = 'answer of the container\n';
+
+export interface DockerOptions {
+  readonly portDriver: string;
+  readonly rootlesskitFlags?: readonly string[];
+  /** First on the PATH: a docker-rootlesskit in there is what dockerd-rootless.sh starts. */
+  readonly path?: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly dockerdFlags?: readonly string[];
+}
+
+/** A rootless dockerd with folders of its own, which a restart finds again. */
+export class Docker {
+  /** rootlesskit's state directory. */
+  readonly stateDir: string;
+  readonly socket: string;
+  #program: Program | undefined;
+  readonly #cleanup: Cleanup;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #flags: readonly string[];
+
+  constructor(cleanup: Cleanup, options: DockerOptions) {
+    const home = temporaryFolder(new Cleanup());
+    // Only the user namespace's root may remove what belongs to its other users.
+    cleanup.defer(() =>
+      run(['unshare', '--user', '--map-auto', '--map-root-user', 'rm', '-rf', home]),
+    );
+    const runtime = join(home, 'run');
+    mkdirSync(runtime, { mode: 0o700 });
+    this.stateDir = join(runtime, 'dockerd-rootless');
+    this.socket = join(runtime, 'docker.sock');
+    this.#cleanup = cleanup;
+    this.#flags = options.dockerdFlags ?? [];
+    this.#env = {
+      HOME: home,
+      XDG_RUNTIME_DIR: runtime,
+      XDG_DATA_HOME: undefined,
+      XDG_CONFIG_HOME: undefined,
+      PATH: pathWith(...(options.path ?? []), ...DOCKER_PATH),
+      DOCKER_HOST: `unix://${this.socket}`,
+      DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER: options.portDriver,
+      DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: (options.rootlesskitFlags ?? []).join(' '),
+      ...options.env,
+    };
+  }
+
+  /** dockerd's process, or rootlesskit's to be exact. */
+  get program(): Program {
+    if (this.#program === undefined) throw new Error('dockerd was not started');
+    return this.#program;
+  }
+
+  async start(): Promise<void> {
+    const script = join(DOCKER_PREFIX, 'usr/share/docker.io/contrib/dockerd-rootless.sh');
+    const program = await start(this.#cleanup, [script, '--storage-driver=vfs', ...this.#flags], {
+      env: this.#env,
+      graceMs: GRACE_MS,
+    });
+    this.#program = program;
+    await program.until(() => this.docker('version'), READY_MS, 'an answer of dockerd');
+  }
+
+  async stop(): Promise<void> {
+    await this.program.end();
+  }
+
+  /** Runs the docker command and returns its output. */
+  async docker(...args: readonly string[]): Promise<string> {
+    return (await run(['docker', ...args], { env: this.#env })).trim();
+  }
+
+  /** Makes WEB_IMAGE out of the machine's own busybox: there is no registry. */
+  async importWebImage(): Promise<void> {
+    const cleanup = new Cleanup();
+    try {
+      const folder = temporaryFolder(cleanup);
+      const root = join(folder, 'root');
+      for (const name of ['bin', 'www']) mkdirSync(join(root, name), { recursive: true });
+      copyFileSync(which('busybox') ?? '', join(root, 'bin/busybox'));
+      symlinkSync('busybox', join(root, 'bin/sh'));
+      writeFileSync(join(root, 'www/index.html'), WEB_BODY);
+      const tar = join(folder, 'root.tar');
+      await run(['tar', '-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
+      const command = JSON.stringify(['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www']);
+      // As process 1 it would ignore SIGTERM, and every stop would take ten seconds.
+      const changes = ['--change', `CMD ${command}`, '--change', 'STOPSIGNAL SIGKILL'];
+      await this.docker('import', ...changes, tar, WEB_IMAGE);
+    } finally {
+      await cleanup.run();
+    }
+  }
+}
+
+/** A dockerd that answers and has WEB_IMAGE. */
+export async function startDocker(cleanup: Cleanup, options: DockerOptions): Promise<Docker> {
+  const docker = new Docker(cleanup, options);
+  await docker.start();
+  await docker.importWebImage();
+  return docker;
+}

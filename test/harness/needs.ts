@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { DOCKER_PREFIX, which } from './paths.js';
+import { rootlesskitProgram } from './rootlesskit.js';
+
+/** What a machine lacks and how to get it, or undefined where it has it. */
+export type Need = () => string | undefined;
+
+const INSTALL = 'run npm test as root on Debian';
+
+export function tool(name: string): Need {
+  return () => (which(name) === undefined ? `${name} on the PATH: ${INSTALL}` : undefined);
+}
+
+export const userNamespaces: Need = () =>
+  spawnSync('unshare', ['--user', '--map-root-user', '--net', '--mount', 'true']).status === 0
+    ? undefined
+    : 'user namespaces: see user.max_user_namespaces and kernel.unprivileged_userns_clone';
+
+/** The kernel lets root do without what these need; their own checks do not. */
+const unprivileged: Need = () =>
+  process.getuid?.() === 0 ? 'an unprivileged user: run npm test, not vitest, as root' : undefined;
+
+const subordinateIds: Need = () =>
+  spawnSync('unshare', ['--user', '--map-auto', '--map-root-user', 'true']).status === 0
+    ? undefined
+    : 'subordinate ids: add the user to /etc/subuid and /etc/subgid, and install uidmap';
+
+const tunDevice: Need = () => {
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch {
+    return '/dev/net/tun, readable and writable: chmod 0666 /dev/net/tun';
+  }
+};
+
+function firstOf(...needs: Need[]): Need {
+  return () => needs.reduce<string | undefined>((missing, need) => missing ?? need(), undefined);
+}
+
+/** rootlesskit of a major version, with the network drivers of this harness. */
+export function rootlesskit(major: 1 | 2): Need {
+  return firstOf(
+    unprivileged,
+    userNamespaces,
+    subordinateIds,
+    tunDevice,
+    tool('slirp4netns'),
+    tool('pasta'),
+    () => (rootlesskitProgram(major) ? undefined : `rootlesskit ${major}: ${INSTALL}`),
+  );
+}
+
+export const docker: Need = firstOf(rootlesskit(2), tool('runc'), tool('busybox'), () =>
+  existsSync(join(DOCKER_PREFIX, 'usr/sbin/dockerd')) ? undefined : `rootless Docker: ${INSTALL}`,
+);

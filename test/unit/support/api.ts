@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import { ownInfo, withPortDriver } from '../../../src/parent/api/info.js';
+import { type Api, type ApiOptions, createApi } from '../../../src/parent/api/server.js';
+import { type Cleanup, temporaryFolder } from '../../harness/cleanup.js';
+import { MemoryManager } from './manager.js';
+
+export interface RunningApi {
+  readonly api: Api;
+  readonly stateDir: string;
+  readonly socketPath: string;
+  readonly manager: MemoryManager;
+}
+
+/** An API with an empty port table at `api.sock` of a new folder. */
+export async function startApi(
+  cleanup: Cleanup,
+  options: Partial<ApiOptions> = {},
+): Promise<RunningApi> {
+  const stateDir = temporaryFolder(cleanup);
+  const socketPath = join(stateDir, 'api.sock');
+  const manager = new MemoryManager();
+  const portDriver = { driver: 'sluice', protos: ['tcp'], disallowLoopbackChildIP: false } as const;
+  const info = async () => withPortDriver(ownInfo(stateDir, 4711), portDriver);
+  const api = createApi({ manager, info, ...options });
+  await api.listen(socketPath);
+  cleanup.defer(() => api.close());
+  return { api, stateDir, socketPath, manager };
+}

@@ -1,0 +1,33 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+const setupFiles = ['test/harness/setup.ts'];
+
+export default defineConfig({
+  // Not in node_modules, which may belong to another user.
+  cacheDir: join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'sluice-test'),
+  test: {
+    pool: 'forks',
+    reporters: ['default', './test/harness/reporter.ts'],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'namespaces',
+          include: ['test/namespaces/**/*.test.ts'],
+          setupFiles,
+          // Real programs on a machine with few cores: one file after the other, after the units.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
