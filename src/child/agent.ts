@@ -46,7 +46,7 @@ class Control implements Handler, Disposable {
   constructor(reactor: Reactor, channel: Channel) {
     this.#reactor = reactor;
     this.#channel = channel;
-    this.#tcp = new TcpForwarder(reactor);
+    this.#tcp = new TcpForwarder(reactor, (id) => this.#send({ type: 'resolve', id }));
   }
 
   start(): void {
@@ -103,6 +103,12 @@ class Control implements Handler, Disposable {
         return this.#reply(message.request, () => this.#tcp.removePort(message.id));
       case 'stats':
         return this.#send({ type: 'stats', request: message.request, stats: this.#tcp.stats() });
+      case 'sourceFamilies':
+        return this.#reply(message.request, () => {
+          this.#tcp.sources.families = message.families;
+        });
+      case 'targets':
+        return this.#tcp.answered(message.id, message.targets);
       default:
         message satisfies never;
     }

@@ -13,8 +13,9 @@ export const LENGTH_BYTES = 4;
 /** A port with all its addresses takes under 1 KiB; statistics of 10,000 ports under 1 MiB. */
 export const MAX_FRAME_BYTES = 1 << 20;
 
-// Records and shared structures are a per-connection state that a restarted peer would not have.
-const packr = new Packr({ useRecords: false, int64AsType: 'number' });
+// Records and shared structures are a per-connection state that a restarted peer would not have;
+// structured clones could hold cycles.
+const packr = new Packr({ useRecords: false, int64AsType: 'number', structuredClone: false });
 
 export function encodeFrame(message: object): Buffer {
   const body = packr.pack(message);

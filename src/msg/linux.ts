@@ -21,7 +21,10 @@ export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_ACCEPTCONN = 30;
+export const SO_MARK = 36;
 
+export const IPPROTO_IP = 0;
+export const IP_TRANSPARENT = 19;
 export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
@@ -30,6 +33,7 @@ export const TCP_KEEPCNT = 6;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+export const IPV6_TRANSPARENT = 75;
 
 export const MSG_PEEK = 0x2;
 export const MSG_CTRUNC = 0x8;
@@ -67,6 +71,7 @@ export const F_GETPIPE_SZ = 1032;
 export const SIOCOUTQ = 0x5411;
 export const SIOCGIFFLAGS = 0x8913;
 export const SIOCSIFFLAGS = 0x8914;
+export const SIOCGIFINDEX = 0x8933;
 export const IFF_UP = 1;
 
 export const RLIMIT_NOFILE = 7;

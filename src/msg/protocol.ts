@@ -17,6 +17,8 @@ export const PROTOCOL_VERSION = 1;
 export const MAX_FDS_PER_MESSAGE = 16;
 const MAX_DIAL_ADDRESSES = 16;
 const MAX_TEXT_LENGTH = 4096;
+/** A refused value is shown up to here. */
+const MAX_SHOWN_CHARS = 80;
 
 /** What the agent needs to know of a port; its listening sockets come along as fds. */
 export interface AgentPort {
@@ -24,6 +26,14 @@ export interface AgentPort {
   readonly proto: Proto;
   /** Where to connect to: each is tried when the one before it refuses. Never empty. */
   readonly dial: readonly Address[];
+  /** The engine may have a DNAT rule for `dial`: ask with `resolve` at the first flow. */
+  readonly mayHaveRule: boolean;
+}
+
+/** For which families the agent may take the client's address as its own towards the server. */
+export interface SourceFamilies {
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
 }
 
 export interface Hello {
@@ -41,7 +51,10 @@ export type ToAgent =
       readonly port: AgentPort;
     }
   | { readonly type: 'removePort'; readonly request: number; readonly id: number }
-  | { readonly type: 'stats'; readonly request: number };
+  | { readonly type: 'stats'; readonly request: number }
+  | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
+  /** Answers `resolve`: containers to dial before the port's own addresses. May be empty. */
+  | { readonly type: 'targets'; readonly id: number; readonly targets: readonly Address[] };
 
 /** Counters of an agent since its start. */
 export interface AgentStats {
@@ -51,10 +64,24 @@ export interface AgentStats {
   readonly refused: number;
   readonly shed: number;
   readonly pipes: number;
+  /** Flows that reached the server under the client's own address. */
+  readonly sourceKept: number;
+  /** Flows that could not, by reason. */
+  readonly sourceLost: Readonly<Record<SourceLoss, number>>;
 }
+
+/**
+ * Why a flow goes without its client's address: `disabled` in this namespace; a `loopback` client;
+ * client and server of different `family`; the client's address lies in a network of the child
+ * namespace, so that replies would stay there (`overlap`); the kernel `refused` the address.
+ */
+export const SOURCE_LOSSES = ['disabled', 'loopback', 'family', 'overlap', 'refused'] as const;
+
+export type SourceLoss = (typeof SOURCE_LOSSES)[number];
 
 export type ToParent =
   | Hello
+  | { readonly type: 'resolve'; readonly id: number }
   | { readonly type: 'done'; readonly request: number }
   | {
       readonly type: 'failed';
@@ -86,6 +113,18 @@ export function parseToAgent(value: unknown): ToAgent {
       };
     case 'stats':
       return { type: 'stats', request: integer(fields, 'request') };
+    case 'sourceFamilies':
+      return {
+        type: 'sourceFamilies',
+        request: integer(fields, 'request'),
+        families: sourceFamilies(fieldsOf(fields['families'], 'families')),
+      };
+    case 'targets':
+      return {
+        type: 'targets',
+        id: integer(fields, 'id', 1),
+        targets: addresses(fields, 'targets', 0),
+      };
     default:
       throw unknownType(fields);
   }
@@ -96,6 +135,8 @@ export function parseToParent(value: unknown): ToParent {
   switch (fields['type']) {
     case 'hello':
       return hello(fields);
+    case 'resolve':
+      return { type: 'resolve', id: integer(fields, 'id', 1) };
     case 'done':
       return { type: 'done', request: integer(fields, 'request') };
     case 'failed':
@@ -137,15 +178,30 @@ function hello(fields: Fields): Hello {
 function agentPort(fields: Fields): AgentPort {
   const proto = PROTOS.find((name) => name === fields['proto']);
   if (proto === undefined) throw invalid('proto', fields['proto'], `one of ${PROTOS.join(', ')}`);
-  const { dial } = fields;
-  if (!Array.isArray(dial) || dial.length === 0 || dial.length > MAX_DIAL_ADDRESSES) {
-    throw invalid('dial', dial, `1 to ${MAX_DIAL_ADDRESSES} addresses`);
-  }
   return {
     id: integer(fields, 'id', 1),
     proto,
-    dial: dial.map((entry: unknown) => address(fieldsOf(entry, 'dial'))),
+    dial: addresses(fields, 'dial', 1),
+    mayHaveRule: flag(fields, 'mayHaveRule'),
   };
+}
+
+function addresses(fields: Fields, key: string, least: number): Address[] {
+  const list = fields[key];
+  if (Array.isArray(list) && list.length >= least && list.length <= MAX_DIAL_ADDRESSES) {
+    return list.map((entry: unknown) => address(fieldsOf(entry, key)));
+  }
+  throw invalid(key, list, `${least} to ${MAX_DIAL_ADDRESSES} addresses`);
+}
+
+function sourceFamilies(fields: Fields): SourceFamilies {
+  return { ipv4: flag(fields, 'ipv4'), ipv6: flag(fields, 'ipv6') };
+}
+
+function flag(fields: Fields, key: string): boolean {
+  const value = fields[key];
+  if (typeof value === 'boolean') return value;
+  throw invalid(key, value, 'true or false');
 }
 
 function address(fields: Fields): Address {
@@ -162,6 +218,18 @@ function agentStats(fields: Fields): AgentStats {
     refused: integer(fields, 'refused'),
     shed: integer(fields, 'shed'),
     pipes: integer(fields, 'pipes'),
+    sourceKept: integer(fields, 'sourceKept'),
+    sourceLost: sourceLost(fieldsOf(fields['sourceLost'], 'sourceLost')),
+  };
+}
+
+function sourceLost(fields: Fields): Record<SourceLoss, number> {
+  return {
+    disabled: integer(fields, 'disabled'),
+    loopback: integer(fields, 'loopback'),
+    family: integer(fields, 'family'),
+    overlap: integer(fields, 'overlap'),
+    refused: integer(fields, 'refused'),
   };
 }
 
@@ -189,9 +257,16 @@ function unknownType(fields: Fields): SluiceError {
 }
 
 function invalid(key: string, value: unknown, expected: string): SluiceError {
-  const shown = (JSON.stringify(value) ?? String(value)).slice(0, 80);
   return new SluiceError(
     'ERR_MESSAGE',
-    `invalid message: ${key} is ${shown}, expected ${expected}`,
+    `invalid message: ${key} is ${shown(value)}, expected ${expected}`,
   );
+}
+
+/** msgpack has values that JSON lacks, and depths that it can't take: those are only named. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_SHOWN_CHARS));
+  if (typeof value === 'bigint') return 'a bigint';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' && value !== null ? 'a map' : String(value);
 }

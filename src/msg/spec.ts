@@ -25,13 +25,14 @@ const EXPECTED: Readonly<Record<string, string>> = {
 
 const portNumber = z.int().min(1).max(65535);
 
+// In the key order of RootlessKit's JSON, which is that of the result.
 const specSchema = z
   .object({
     proto: z.enum(PROTOS),
     parentIP: z.string().exactOptional(),
     parentPort: portNumber,
-    childIP: z.string().exactOptional(),
     childPort: portNumber,
+    childIP: z.string().exactOptional(),
   })
   .check((context) => {
     const message = addressProblem(context.value);

@@ -13,15 +13,19 @@ import {
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
+import type { Address } from '../msg/sockaddr.js';
 import type { Poller } from './poller.js';
 
 /** A request is a few system calls; an agent that needs longer has stopped. */
 const REQUEST_TIMEOUT_MS = 5000;
 
-export type Reply = Exclude<ToParent, Hello>;
+/** Sent without a number, answered by nothing. */
+type Notice = Extract<ToAgent, { type: 'targets' }>;
+type Question = Extract<ToParent, { type: 'resolve' }>;
+export type Reply = Exclude<ToParent, Hello | Question>;
 /** Distributes over the union, which the built-in Omit does not. */
 type Unnumbered<T> = T extends unknown ? Omit<T, 'request'> : never;
-export type Request = Unnumbered<Exclude<ToAgent, Hello>>;
+export type Request = Unnumbered<Exclude<ToAgent, Hello | Notice>>;
 
 interface Pending {
   readonly resolve: (reply: Reply) => void;
@@ -29,26 +33,26 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
+export interface AgentEvents {
+  onGreeted(): void;
+  /** The agent wants to know the DNAT targets of a port: `answer` it. */
+  onResolve(id: number): void;
+  /** Called once, with the reason, unless `close` came first. */
+  onClosed(reason: SluiceError): void;
+}
+
 export class AgentChannel {
   readonly #poller: Poller;
   readonly #channel: Channel;
-  readonly #onGreeted: () => void;
-  readonly #onClosed: (reason: SluiceError) => void;
+  readonly #events: AgentEvents;
   readonly #pending = new Map<number, Pending>();
   #requests = 0;
   #closedBecause: SluiceError | undefined;
 
-  /** `onClosed` is called once, with the reason, unless `close` came first. */
-  constructor(
-    poller: Poller,
-    channel: Channel,
-    onGreeted: () => void,
-    onClosed: (reason: SluiceError) => void,
-  ) {
+  constructor(poller: Poller, channel: Channel, events: AgentEvents) {
     this.#poller = poller;
     this.#channel = channel;
-    this.#onGreeted = onGreeted;
-    this.#onClosed = onClosed;
+    this.#events = events;
     poller.add(channel.fd, linux.EPOLLIN, () => this.#onEvents());
     this.#send({ type: 'hello', version: PROTOCOL_VERSION, pid: process.pid });
   }
@@ -69,6 +73,11 @@ export class AgentChannel {
       this.#pending.set(number, { resolve, reject, timer });
       this.#send({ ...request, request: number }, fds);
     });
+  }
+
+  /** Containers behind a port, in answer to `onResolve`. */
+  answer(id: number, targets: readonly Address[]): void {
+    if (!this.isClosed) this.#send({ type: 'targets', id, targets });
   }
 
   /** Hangs up, which ends the agent. */
@@ -97,7 +106,8 @@ export class AgentChannel {
   }
 
   #onMessage(message: ToParent): void {
-    if (message.type === 'hello') return this.#onGreeted();
+    if (message.type === 'hello') return this.#events.onGreeted();
+    if (message.type === 'resolve') return this.#events.onResolve(message.id);
     const pending = this.#settle(message.request);
     if (message.type === 'failed') pending?.reject(new SluiceError(message.code, message.message));
     else pending?.resolve(message);
@@ -128,6 +138,6 @@ export class AgentChannel {
   #fail(reason: SluiceError): void {
     if (this.#closedBecause !== undefined) return;
     this.close(reason);
-    this.#onClosed(reason);
+    this.#events.onClosed(reason);
   }
 }

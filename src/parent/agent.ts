@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { ChildContext } from '../msg/port.js';
-import type { AgentPort, AgentStats } from '../msg/protocol.js';
+import type { AgentPort, AgentStats, SourceFamilies } from '../msg/protocol.js';
+import type { Address } from '../msg/sockaddr.js';
 import { AgentChannel } from './agent-channel.js';
 import type { Poller } from './poller.js';
 
@@ -28,8 +29,16 @@ export class AgentProcess {
     this.ended = ended;
   }
 
-  /** Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start. */
-  static start(child: ChildContext, poller: Poller): Promise<AgentProcess> {
+  /**
+   * `resolve` finds the DNAT targets of a port and never rejects.
+   *
+   * Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start.
+   */
+  static start(
+    child: ChildContext,
+    poller: Poller,
+    resolve: (id: number) => Promise<readonly Address[]>,
+  ): Promise<AgentProcess> {
     const [ours, theirs] = socketPair();
     const [command, ...args] = agentCommand(child);
     // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
@@ -39,8 +48,9 @@ export class AgentProcess {
       detached: true,
     });
     theirs.close();
-    const ended = endOf(process);
-    return new Promise((resolve, reject) => {
+    let lost: SluiceError | undefined;
+    const ended = endOf(process).then((end) => explained(end, lost));
+    return new Promise((fulfil, reject) => {
       const fail = (reason: string) => {
         channel.close(new SluiceError('ERR_AGENT_START', reason));
         process.kill('SIGKILL');
@@ -50,16 +60,19 @@ export class AgentProcess {
         () => fail(`the agent did not start within ${START_TIMEOUT_MS} ms`),
         START_TIMEOUT_MS,
       );
-      const channel = new AgentChannel(
-        poller,
-        new Channel(ours),
-        () => {
+      const channel = new AgentChannel(poller, new Channel(ours), {
+        onGreeted() {
           clearTimeout(timer);
-          resolve(new AgentProcess(process, channel, ended));
+          fulfil(new AgentProcess(process, channel, ended));
+        },
+        onResolve(id) {
+          void resolve(id).then((targets) => channel.answer(id, targets));
         },
         // The process is on its way out, or no longer makes sense.
-        () => process.kill('SIGKILL'),
-      );
+        onClosed() {
+          process.kill('SIGKILL');
+        },
+      });
       void ended.then((reason) => {
         clearTimeout(timer);
         fail(reason.message);
@@ -83,6 +96,10 @@ export class AgentProcess {
 
   async removePort(id: number): Promise<void> {
     await this.#channel.request({ type: 'removePort', id });
+  }
+
+  async setSourceFamilies(families: SourceFamilies): Promise<void> {
+    await this.#channel.request({ type: 'sourceFamilies', families });
   }
 
   async stats(): Promise<AgentStats> {
@@ -114,6 +131,12 @@ function agentCommand({ pid, netnsPath }: ChildContext): [string, ...string[]] {
     process.execPath,
     AGENT_MAIN,
   ];
+}
+
+/** With what the channel was given up for, which tells more than the signal that followed. */
+function explained(end: SluiceError, lost: SluiceError | undefined): SluiceError {
+  if (lost === undefined || lost.code === 'ERR_AGENT_GONE') return end;
+  return new SluiceError(end.code, `${end.message}: ${lost.message}`, { cause: lost });
 }
 
 function endOf(process: ChildProcess): Promise<SluiceError> {

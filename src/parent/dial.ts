@@ -17,10 +17,12 @@ export function dialAddresses({
   childPort: port,
 }: Spec): Address[] {
   if (childIP !== '') return [{ ip: childIP, port }];
-  if (isLoopback(parentIP)) {
-    return parentIP === '::1' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
+  const parent = parentIP === '' ? undefined : ipaddr.parse(parentIP);
+  if (parent?.range() === 'loopback') {
+    return parent.kind() === 'ipv6' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
   }
-  const isIPv4Only = proto.endsWith('4') || (parentIP.includes('.') && parentIP !== '0.0.0.0');
+  const isIPv4 = parent?.kind() === 'ipv4' && parent.range() !== 'unspecified';
+  const isIPv4Only = proto.endsWith('4') || isIPv4;
   return isIPv4Only ? [{ ip: '127.0.0.1', port }] : both('127.0.0.1', '::1', port);
 }
 
@@ -31,6 +33,6 @@ function both(first: string, second: string, port: number): Address[] {
   ];
 }
 
-function isLoopback(ip: string): boolean {
-  return ipaddr.isValid(ip) && ipaddr.process(ip).range() === 'loopback';
+export function isLoopback(ip: string): boolean {
+  return ipaddr.parse(ip).range() === 'loopback';
 }

@@ -24,10 +24,16 @@ const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6'];
 /** An agent that lived shorter has met something that the next one would meet as well. */
 const MIN_AGENT_LIFE_MS = 1000;
 
+/** What the agents of one run of the driver have in common. */
+interface Run {
+  readonly child: ChildContext;
+  readonly poller: Poller;
+  /** From now on no agent is replaced. */
+  isOver: boolean;
+}
+
 export class Driver implements ParentDriver {
-  readonly #poller = new Poller();
   readonly #table: PortTable;
-  #context: ChildContext | undefined;
   /** The agent that serves now, or will once it has every port. */
   #agent: Promise<AgentProcess> = Promise.reject(
     new SluiceError('ERR_DRIVER_STATE', 'the port driver is not running'),
@@ -37,9 +43,8 @@ export class Driver implements ParentDriver {
   constructor() {
     this.#agent.catch(() => {});
     this.#table = new PortTable(PROTOS, {
-      addPort: (port, sockets) => this.#ask((agent) => agent.addPort(port, sockets), 'again'),
-      // An agent that is gone has closed its listeners; the next one isn't given this port.
-      removePort: (id) => this.#ask((agent) => agent.removePort(id), 'done'),
+      addPort: (port, sockets) => this.#ask((agent) => agent.addPort(port, sockets)),
+      removePort: (id) => this.#ask((agent) => agent.removePort(id)),
     });
   }
 
@@ -80,53 +85,59 @@ export class Driver implements ParentDriver {
     quit: AbortSignal,
     cctx: ChildContext,
   ): Promise<void> {
-    this.#context = cctx;
+    const run: Run = { child: cctx, poller: new Poller(), isOver: false };
     const failed = new Promise<never>((_, reject) => {
       this.#giveUp = reject;
     });
-    this.#agent = this.#start(quit);
-    const agent = await this.#agent;
+    this.#agent = this.#start(run);
     try {
+      await this.#agent;
       initComplete();
       await Promise.race([failed, aborted(quit)]);
     } finally {
+      run.isOver = true;
       this.#table.close();
-      await (await this.#agent.catch(() => agent)).close();
+      const agent = await this.#agent.catch(() => undefined);
+      await agent?.close();
+      await run.poller.close();
     }
   }
 
-  async #start(quit: AbortSignal): Promise<AgentProcess> {
-    const agent = await AgentProcess.start(this.#context as ChildContext, this.#poller);
+  /** Resolves with an agent that has every port; no process is left when it rejects. */
+  async #start(run: Run): Promise<AgentProcess> {
+    const agent = await AgentProcess.start(run.child, run.poller, async () => []);
     const startedAt = performance.now();
+    try {
+      await this.#table.handOver(agent);
+    } catch (error) {
+      await agent.close();
+      throw error;
+    }
     void agent.ended.then((reason) => {
-      if (quit.aborted) return;
-      this.#agent = this.#replace(reason, performance.now() - startedAt, quit);
+      if (run.isOver) return;
+      this.#agent = this.#replace(reason, performance.now() - startedAt, run);
       this.#agent.catch((error: Error) => this.#giveUp(error));
     });
-    await this.#table.handOver(agent);
     return agent;
   }
 
-  async #replace(reason: SluiceError, lifeMs: number, quit: AbortSignal): Promise<AgentProcess> {
+  async #replace(reason: SluiceError, lifeMs: number, run: Run): Promise<AgentProcess> {
     process.stderr.write(`sluice: ${reason.message}; starting another\n`);
     if (lifeMs < MIN_AGENT_LIFE_MS) {
       throw new SluiceError('ERR_AGENT', `agents don't stay up: ${messageOf(reason)}`);
     }
-    return this.#start(quit);
+    return this.#start(run);
   }
 
-  /** Asks the agent; should it end meanwhile, its successor is asked, or all is done. */
-  async #ask(
-    request: (agent: AgentProcess) => Promise<void>,
-    whenGone: 'again' | 'done',
-  ): Promise<void> {
+  /** Asks the agent; should it end meanwhile, its successor is asked. */
+  async #ask(request: (agent: AgentProcess) => Promise<void>): Promise<void> {
     const agent = await this.#agent;
     try {
       await request(agent);
     } catch (error) {
       if (!agent.isGone) throw error;
       await agent.ended;
-      if (whenGone === 'again') await request(await this.#agent);
+      await request(await this.#agent);
     }
   }
 }

@@ -6,10 +6,9 @@
  * once, instead of on every connection.
  */
 
-import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { SluiceError } from '../msg/errors.js';
-import { errnoName, Fd } from '../msg/fd.js';
+import { errnoName, Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import type { Spec } from '../msg/port.js';
@@ -21,6 +20,9 @@ const BACKLOG = 65535;
 const KEEPALIVE_IDLE_S = 60;
 const KEEPALIVE_INTERVAL_S = 15;
 const KEEPALIVE_PROBES = 8;
+/** struct ifreq: the interface's name with its NUL, then here its index as an int. */
+const IFREQ_BYTES = 40;
+const IFNAMSIZ = 16;
 
 /** The listening address of one host socket. */
 export interface HostAddress {
@@ -81,13 +83,13 @@ export async function listenAll(spec: Spec): Promise<Fd[]> {
 /** A listening socket, or the negative errno. */
 function listenOn({ ip, port }: HostAddress): Fd | number {
   const zone = ip.split('%')[1];
+  const sockaddr = encodeSockAddr({ ip, port }, zone === undefined ? 0 : interfaceIndex(zone));
   const family = familyOf(ip);
   const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
   const number = libc.socket(family, type, 0);
   if (number < 0) return number;
   const socket = new Fd(number);
   setOptions(number, family);
-  const sockaddr = encodeSockAddr({ ip, port }, zone === undefined ? 0 : interfaceIndex(zone));
   scratch.bytes.set(sockaddr);
   let result = libc.bind(number, scratch.address, sockaddr.length);
   if (result === 0) result = libc.listen(number, BACKLOG);
@@ -113,16 +115,18 @@ function setOptions(fd: number, family: number): void {
   set(linux.IPPROTO_TCP, linux.TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
+/** By netdevice(7): /sys shows the interfaces of the namespace that it was mounted in. */
 function interfaceIndex(zone: string): number {
-  try {
-    return Number.parseInt(readFileSync(`/sys/class/net/${zone}/ifindex`, 'utf8'), 10);
-  } catch (error) {
-    throw new SluiceError(
-      'ERR_ZONE',
-      `there is no network interface ${zone}; \`ip link\` lists those of this host`,
-      { cause: error },
-    );
-  }
+  const type = linux.SOCK_STREAM | linux.SOCK_CLOEXEC;
+  using socket = new Fd(must(libc.socket(linux.AF_INET6, type, 0), 'socket'));
+  scratch.bytes.fill(0, 0, IFREQ_BYTES);
+  scratch.bytes.write(zone.slice(0, IFNAMSIZ - 1), 'latin1');
+  const isFound = libc.ioctl(socket.number, linux.SIOCGIFINDEX, scratch.address) === 0;
+  if (isFound && zone.length < IFNAMSIZ) return scratch.view.getInt32(IFNAMSIZ, true);
+  throw new SluiceError(
+    'ERR_ZONE',
+    `there is no network interface ${zone}; \`ip link\` lists those of this host`,
+  );
 }
 
 function isFamilyMissing(result: number): boolean {

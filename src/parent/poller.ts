@@ -9,7 +9,7 @@
 
 import { arch } from 'node:os';
 import { socketPair } from '../msg/channel.js';
-import { must, type Fd } from '../msg/fd.js';
+import { Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 
@@ -24,30 +24,29 @@ const DATA_OFFSET = arch() === 'x64' ? 4 : 8;
 export type Watcher = (events: number) => void;
 
 export class Poller {
-  readonly #epfd = must(libc.epollCreate1(linux.EPOLL_CLOEXEC), 'epoll_create1');
+  readonly #epoll = new Fd(must(libc.epollCreate1(linux.EPOLL_CLOEXEC), 'epoll_create1'));
   readonly #memory = libc.allocate(MAX_EVENTS * EVENT_BYTES);
   readonly #pollfd = libc.allocate(8);
   readonly #control = libc.allocate(EVENT_BYTES);
   readonly #alarm: Fd;
   readonly #watchers = new Map<number, Watcher>();
-  #isWaiting = false;
+  readonly #onExit = () => this.#ring();
+  #waiting: Promise<void> | undefined;
 
   constructor() {
     const [alarm, peer] = socketPair();
     peer.close();
     this.#alarm = alarm;
-    this.#pollfd.view.setInt32(0, this.#epfd, true);
+    this.#pollfd.view.setInt32(0, this.#epoll.number, true);
     this.#pollfd.view.setInt16(4, POLLIN, true);
-    process.once('exit', () => this.#ring());
+    process.once('exit', this.#onExit);
   }
 
   /** Calls `watcher` whenever one of `events` is pending (level-triggered). */
   add(fd: number, events: number, watcher: Watcher): void {
     must(this.#ctl(linux.EPOLL_CTL_ADD, fd, events), 'epoll_ctl');
     this.#watchers.set(fd, watcher);
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    void this.#wait();
+    this.#waiting ??= this.#wait();
   }
 
   modify(fd: number, events: number): void {
@@ -61,6 +60,16 @@ export class Poller {
     if (this.#watchers.size === 0) this.#ring();
   }
 
+  /** Resolves once its thread is free and its own fds are closed. Use it no more after that. */
+  async close(): Promise<void> {
+    process.off('exit', this.#onExit);
+    this.#watchers.clear();
+    this.#ring();
+    await this.#waiting;
+    this.#alarm.close();
+    this.#epoll.close();
+  }
+
   /** Never rejects: `dispatch` leaves errors to the watchers, poll has none but EINTR. */
   async #wait(): Promise<void> {
     while (this.#watchers.size > 0) {
@@ -68,11 +77,11 @@ export class Poller {
       this.#ctl(linux.EPOLL_CTL_DEL, this.#alarm.number, 0);
       this.#dispatch();
     }
-    this.#isWaiting = false;
+    this.#waiting = undefined;
   }
 
   #dispatch(): void {
-    const count = libc.epollWait(this.#epfd, this.#memory.address, MAX_EVENTS, 0);
+    const count = libc.epollWait(this.#epoll.number, this.#memory.address, MAX_EVENTS, 0);
     for (let at = 0; at < count * EVENT_BYTES; at += EVENT_BYTES) {
       const events = this.#memory.view.getInt32(at, true);
       this.#watchers.get(this.#memory.view.getInt32(at + DATA_OFFSET, true))?.(events);
@@ -86,6 +95,6 @@ export class Poller {
   #ctl(operation: number, fd: number, events: number): number {
     this.#control.view.setInt32(0, events, true);
     this.#control.view.setInt32(DATA_OFFSET, fd, true);
-    return libc.epollCtl(this.#epfd, operation, fd, this.#control.address);
+    return libc.epollCtl(this.#epoll.number, operation, fd, this.#control.address);
   }
 }

@@ -10,8 +10,9 @@ import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import type { Manager, Proto, Spec, Status } from '../msg/port.js';
 import type { AgentPort } from '../msg/protocol.js';
+import type { Address } from '../msg/sockaddr.js';
 import { validateSpec } from '../msg/spec.js';
-import { dialAddresses } from './dial.js';
+import { dialAddresses, isLoopback } from './dial.js';
 import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
 
 /** Who forwards the ports. */
@@ -54,6 +55,12 @@ export class PortTable implements Manager {
     return open.map(({ status }) => status).toSorted((a, b) => a.id - b.id);
   }
 
+  /** The addresses in the child namespace that a port is published to; empty for an unknown id. */
+  dialAddresses(id: number): Address[] {
+    const port = this.#ports.get(id);
+    return port === undefined ? [] : dialAddresses(port.status.spec);
+  }
+
   async removePort(id: number): Promise<void> {
     const port = this.#ports.get(id);
     if (port === undefined || port.state !== 'open') {
@@ -67,10 +74,14 @@ export class PortTable implements Manager {
     }
   }
 
-  /** Every open port with its host sockets, for an agent that starts from nothing. */
+  /**
+   * Every port with its host sockets, for an agent that starts from nothing. Those that are being
+   * opened or closed have a request of their own under way, which comes after this: the one that
+   * closes needs its port to be there.
+   */
   async handOver(server: PortServer): Promise<void> {
     for (const { status, sockets, state } of this.#ports.values()) {
-      if (state === 'open') await server.addPort(agentPort(status), numbers(sockets));
+      if (state !== 'opening') await server.addPort(agentPort(status), numbers(sockets));
     }
   }
 
@@ -122,7 +133,8 @@ export class PortTable implements Manager {
 }
 
 function agentPort({ id, spec }: Status): AgentPort {
-  return { id, proto: spec.proto, dial: dialAddresses(spec) };
+  const dial = dialAddresses(spec);
+  return { id, proto: spec.proto, dial, mayHaveRule: dial.some(({ ip }) => isLoopback(ip)) };
 }
 
 function numbers(sockets: readonly Fd[]): number[] {

@@ -42,9 +42,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   });
   const api = createApi({ manager: driver, info: () => info(driver, options) });
   const close = async () => {
-    await api.close();
-    quit.abort();
-    await ended;
+    try {
+      await api.close();
+    } finally {
+      quit.abort();
+      await ended;
+    }
   };
   try {
     for (const status of options.adopt ?? []) await driver.adoptPort(status);

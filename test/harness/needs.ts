@@ -14,18 +14,27 @@ export function tool(name: string): Need {
 }
 
 export const userNamespaces: Need = () =>
-  spawnSync('unshare', ['--user', '--map-root-user', '--net', '--mount', 'true']).status === 0
-    ? undefined
-    : 'user namespaces: see user.max_user_namespaces and kernel.unprivileged_userns_clone';
+  unshare(
+    ['--map-root-user', '--net', '--mount'],
+    'user namespaces: see user.max_user_namespaces and kernel.unprivileged_userns_clone',
+  );
+
+function unshare(flags: readonly string[], lack: string): string | undefined {
+  const { status, stderr } = spawnSync('unshare', ['--user', ...flags, 'true'], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? undefined : `${lack} (${stderr.trim()})`;
+}
 
 /** The kernel lets root do without what these need; their own checks do not. */
 const unprivileged: Need = () =>
   process.getuid?.() === 0 ? 'an unprivileged user: run npm test, not vitest, as root' : undefined;
 
 const subordinateIds: Need = () =>
-  spawnSync('unshare', ['--user', '--map-auto', '--map-root-user', 'true']).status === 0
-    ? undefined
-    : 'subordinate ids: add the user to /etc/subuid and /etc/subgid, and install uidmap';
+  unshare(
+    ['--map-auto', '--map-root-user'],
+    'subordinate ids: add the user to /etc/subuid and /etc/subgid, and install uidmap',
+  );
 
 const tunDevice: Need = () => {
   try {

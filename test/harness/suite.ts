@@ -18,7 +18,7 @@ export function perSuite(): Cleanup {
 
 /** `describe`, skipped where the machine lacks something; its name then says what. */
 export function describeWith(needs: readonly Need[], name: string, body: () => void): void {
-  const missing = needs.flatMap((need) => need() ?? []);
+  const missing = [...new Set(needs.flatMap((need) => need() ?? []))];
   const declare = missing.length === 0 ? describe : describe.skip;
   declare(missing.length === 0 ? name : `${name} [lacks ${missing.join('; ')}]`, body);
 }

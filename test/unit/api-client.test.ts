@@ -100,11 +100,12 @@ describe('the API client', () => {
   });
 
   test('says that a server does not speak HTTP', async () => {
-    const path = await serve(createStreamServer((socket) => socket.once('data', () => socket.end('220 hello\r\n'))));
-    await expect(createApiClient(path).info()).rejects.toMatchObject({
-      code: 'ERR_API_UNREACHABLE',
-      message: expect.stringContaining(`cannot use the API at ${path}: Parse Error`),
-    });
+    const path = await serve(
+      createStreamServer((socket) => socket.once('data', () => socket.end('220 hello\r\n'))),
+    );
+    await expect(createApiClient(path).info()).rejects.toThrow(
+      /^cannot use the API at .*: Parse Error/,
+    );
   });
 
   test('does not wait for ever, neither for an answer nor in the middle of one', async () => {

@@ -96,9 +96,8 @@ describe('the API socket', () => {
     const { api, stateDir } = await startApi(cleanup);
     await api.close();
     const path = join(stateDir, 'missing/api.sock');
-    await expect(api.listen(path)).rejects.toMatchObject({
-      code: 'ERR_SOCKET',
-      message: expect.stringMatching(/^cannot serve on .*api\.sock: listen (ENOENT|EACCES)/),
-    });
+    await expect(api.listen(path)).rejects.toThrow(
+      /^cannot serve on .*api\.sock: listen (ENOENT|EACCES)/,
+    );
   });
 });

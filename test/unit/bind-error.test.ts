@@ -152,11 +152,10 @@ describe('an address', () => {
       const script = `import(${module})
         .then((m) => m.explainBindError('EADDRNOTAVAIL', { address: '::1', port: 8080, proto: 'tcp' }))
         .then((error) => console.log(error.message));`;
-      const output = await run([
-        ...['unshare', '--user', '--map-root-user', '--net', 'sh', '-ec'],
-        'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; exec "$@"',
-        ...['sh', process.execPath, '--import', 'tsx', '-e', script],
-      ]);
+      const unshare = ['unshare', '--user', '--map-root-user', '--net'];
+      const disable = 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; exec "$@"';
+      const node = [process.execPath, '--import', 'tsx', '-e', script];
+      const output = await run([...unshare, 'sh', '-ec', disable, 'sh', ...node]);
       expect(output.trim()).toBe(
         'cannot listen on [::1]:8080/tcp: IPv6 is switched off (net.ipv6.conf.all.disable_ipv6=1); publish on an IPv4 address or switch it on with `sudo sysctl -w net.ipv6.conf.all.disable_ipv6=0`',
       );

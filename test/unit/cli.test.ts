@@ -1,12 +1,15 @@
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { VERSION } from '../../src/parent/api/version.js';
 import { temporaryFolder } from '../harness/cleanup.js';
+import { sluice } from '../harness/sluice.js';
 import { perTest } from '../harness/suite.js';
 import { startApi } from './support/api.js';
-import { type Output, outputOf, sluice } from './support/cli.js';
+import { type Output, outputOf } from './support/cli.js';
 
 const cleanup = perTest();
+// Each test starts several processes.
+vi.setConfig({ testTimeout: 60_000 });
 const OUTSIDE = { env: { ROOTLESSKIT_STATE_DIR: undefined, SLUICE_DEBUG: undefined } };
 
 function call(...args: readonly string[]): Promise<Output> {
@@ -22,9 +25,9 @@ describe('ports on the command line', () => {
     const { socketPath, manager } = await startApi(cleanup);
     const api = (...args: readonly string[]) => call(...args, '--socket', socketPath);
 
-    expect(await api('add-ports', '127.0.0.1:8080:80/tcp', '[::1]:8081:10.0.2.100:80/tcp6')).toEqual(
-      { code: 0, stdout: '1\n2\n', stderr: '' },
-    );
+    expect(
+      await api('add-ports', '127.0.0.1:8080:80/tcp', '[::1]:8081:10.0.2.100:80/tcp6'),
+    ).toEqual({ code: 0, stdout: '1\n2\n', stderr: '' });
     expect(await api('add-ports', '--json', '8082:80/tcp')).toEqual({
       code: 0,
       stdout: '{"id":3,"spec":{"proto":"tcp","parentPort":8082,"childPort":80}}\n',
@@ -135,7 +138,10 @@ describe('a wrong command line', () => {
     [['list-ports', '--nope'], "unknown option '--nope'"],
     [['add-ports'], "missing required argument 'spec'"],
     [['remove-ports'], "missing required argument 'id'"],
-    [['list-ports', 'extra'], "too many arguments for 'list-ports'. Expected 0 arguments but got 1."],
+    [
+      ['list-ports', 'extra'],
+      "too many arguments for 'list-ports'. Expected 0 arguments but got 1.",
+    ],
     [['attach'], "required option '--state-dir <dir>' not specified"],
     [['run', '-p', '8080:80/tcp'], "missing required argument 'command'"],
   ])('%j is refused in one line', async (args, message) => {
@@ -177,5 +183,7 @@ test('SLUICE_DEBUG=1 adds the stack and the cause to an error', async () => {
     env: { SLUICE_DEBUG: '1' },
   });
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^sluice: no API socket at .*\n {4}at .*\[cause\]: Error: connect ENOENT/s);
+  expect(stderr).toMatch(
+    /^sluice: no API socket at .*\n {4}at .*\[cause\]: Error: connect ENOENT/s,
+  );
 });

@@ -7,7 +7,8 @@ import { type MeasureContext, type Measurement, field } from './measurement.js';
 
 const BYTES_PER_GB = 1e9;
 const BITS_PER_GBIT = 1e9;
-/** A server that has not yet seen the end of the test before refuses: "the server is busy". */
+/** A server that has not yet seen the end of the test before refuses, or resets the refusal. */
+const BUSY = /server is busy|unable to receive control message/;
 const BUSY_TRIES = 50;
 const BUSY_PAUSE_MS = 100;
 
@@ -59,7 +60,7 @@ async function transfer(
       const received = await receivedBy(command, context);
       return { ...received, cpuSeconds: cpuSeconds(peer.forwarders()) - before };
     } catch (error) {
-      if (attempt === BUSY_TRIES || !messageOf(error).includes('server is busy')) {
+      if (attempt === BUSY_TRIES || !BUSY.test(messageOf(error))) {
         throw error;
       }
       await sleep(BUSY_PAUSE_MS);

@@ -20,7 +20,14 @@ import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler, Task } from '../reactor.js';
 import { Pump } from './pump.js';
-import { connectTo, connectError, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
+import {
+  connectError,
+  connectTo,
+  isSourceProblem,
+  resetOnClose,
+  sendQueueBytes,
+  shutdownWrite,
+} from './sockets.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
@@ -65,14 +72,21 @@ export class Flow implements Task, Expiring {
   readonly #client: Side;
   readonly #server: Side;
   #state: State = 'connecting';
-  /** Index into the port's dial addresses. */
+  readonly #address: Uint8Array;
+  /** Addresses of the server, and the one that is tried now. */
+  #dial: readonly Uint8Array[] | undefined;
   #attempt = 0;
+  /** The socket of this attempt bears the client's address. */
+  #hasSource = false;
+  #mayHaveSource = true;
   #queued = false;
   #resetAt = 0;
 
-  constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number) {
+  /** `address` is the client's, as a sockaddr. */
+  constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number, address: Uint8Array) {
     this.#forwarder = forwarder;
     this.#port = port;
+    this.#address = address;
     const up = new Pump(forwarder.buffers);
     const down = new Pump(forwarder.buffers);
     this.#client = new Side(this, up, down);
@@ -82,20 +96,41 @@ export class Flow implements Task, Expiring {
 
   /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
   connect(): void {
-    const { dial } = this.#port;
-    for (; this.#attempt < dial.length; this.#attempt++) {
-      const fd = connectTo(dial[this.#attempt] as Uint8Array);
-      if (fd < 0) {
-        if (fd === linux.EMFILE || fd === linux.ENFILE) return this.#shed();
-        continue;
-      }
-      this.#server.fd = fd;
-      if (this.#forwarder.reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
-      this.#forwarder.connecting.set(this);
-      return;
+    this.#dial ??= this.#port.targets.addressesFor(this);
+    if (this.#dial === undefined) return;
+    for (; this.#attempt < this.#dial.length; this.#attempt++) {
+      const fd = this.#dialOne(this.#dial[this.#attempt] as Uint8Array);
+      if (fd >= 0) return this.#watchServer(fd);
+      if (fd === linux.EMFILE || fd === linux.ENFILE) return this.#shed();
+      this.#port.targets.failed(this.#attempt);
     }
     this.#forwarder.counters.refused++;
     this.#abort();
+  }
+
+  /** With the client's address where that works. Returns the socket, or the negative errno. */
+  #dialOne(server: Uint8Array): number {
+    const { sources } = this.#forwarder;
+    this.#hasSource = this.#mayHaveSource && sources.suits(this.#address, server);
+    if (this.#hasSource) {
+      const fd = connectTo(server, this.#address);
+      if (fd >= 0 || !isSourceProblem(fd)) return fd;
+      this.#loseSource();
+    }
+    return connectTo(server);
+  }
+
+  #loseSource(): void {
+    this.#hasSource = false;
+    this.#mayHaveSource = false;
+    this.#forwarder.sources.lost.refused++;
+  }
+
+  #watchServer(fd: number): void {
+    this.#server.fd = fd;
+    if (this.#forwarder.reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
+    const { connecting, connectingWithSource } = this.#forwarder;
+    (this.#hasSource ? connectingWithSource : connecting).set(this);
   }
 
   onEdge(side: Side, events: number): void {
@@ -124,17 +159,19 @@ export class Flow implements Task, Expiring {
 
   /** The connect took too long, or it is time to look again whether a reset can be passed on. */
   onDeadline(): void {
-    if (this.#state === 'connecting') this.#nextAddress();
+    if (this.#state === 'connecting') this.#onConnectTimeout();
     else this.#flushAndReset();
   }
 
   #onConnected(events: number): void {
     if ((events & WRITE_EVENTS) === 0) return;
     this.#forwarder.connecting.clear(this);
+    this.#forwarder.connectingWithSource.clear(this);
     const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
     if (failed && connectError(this.#server.fd) !== 0) return this.#nextAddress();
     // Watched from here on only: before, nothing could have been done with its bytes.
     if (this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client) < 0) return this.#shed();
+    if (this.#hasSource) this.#forwarder.sources.kept++;
     this.#state = 'open';
     this.#pumpBoth();
   }
@@ -142,8 +179,17 @@ export class Flow implements Task, Expiring {
   #nextAddress(): void {
     this.#forwarder.reactor.close(this.#server.fd);
     this.#server.fd = -1;
+    this.#port.targets.failed(this.#attempt);
     this.#attempt++;
     this.connect();
+  }
+
+  /** No answer: perhaps because it went to the client itself, so the same address once more without. */
+  #onConnectTimeout(): void {
+    if (!this.#hasSource) return this.#nextAddress();
+    this.#loseSource();
+    this.#attempt--;
+    this.#nextAddress();
   }
 
   #pumpBoth(): void {
@@ -234,8 +280,9 @@ export class Flow implements Task, Expiring {
   }
 
   #close(): void {
-    const { reactor, connecting, resetting } = this.#forwarder;
+    const { reactor, connecting, connectingWithSource, resetting } = this.#forwarder;
     connecting.clear(this);
+    connectingWithSource.clear(this);
     resetting.clear(this);
     this.#state = 'closed';
     for (const side of [this.#client, this.#server]) {

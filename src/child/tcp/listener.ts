@@ -14,7 +14,7 @@ import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler } from '../reactor.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
-import { acceptFrom, isListening, resetOnClose } from './sockets.js';
+import { acceptedAddress, acceptFrom, isListening, resetOnClose } from './sockets.js';
 
 /** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
 const ACCEPTS_PER_TURN = 64;
@@ -57,7 +57,7 @@ export class Listener implements Handler, Expiring {
   onEvents(): void {
     for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
       const fd = acceptFrom(this.#socket.number);
-      if (fd >= 0) this.#forwarder.accepted(this.#port as TcpPort, fd);
+      if (fd >= 0) this.#forwarder.accepted(this.#port as TcpPort, fd, acceptedAddress());
       else if (fd === linux.EAGAIN) return;
       else if (isExhausted(fd)) return this.#shed();
       // Anything else is the end of that one connection before it was taken: accept(2), "Error handling".

@@ -2,6 +2,7 @@
 
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
+import { OUT_MARK } from '../../msg/marks.js';
 import { SOCKADDR_IN6_BYTES } from '../../msg/sockaddr.js';
 
 /**
@@ -22,20 +23,49 @@ export function setIntOption(fd: number, level: number, name: number, value: num
   return libc.setsockopt(fd, level, name, scratch.address, INT_BYTES);
 }
 
-/** Starts to connect. Returns the new socket, or the negative errno. */
-export function connectTo(sockaddr: Uint8Array): number {
-  const family = sockaddr[0] as number;
+/**
+ * Starts to connect, from the `source` address if one is given: it belongs to somebody else, so that
+ * takes CAP_NET_ADMIN here and the parent's routes. Returns the new socket, or the negative errno.
+ */
+export function connectTo(server: Uint8Array, source?: Uint8Array): number {
+  const family = server[0] as number;
   const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
   const fd = libc.socket(family, type, 0);
   if (fd < 0) return fd;
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_NODELAY, 1);
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_SNDBUF, LOCAL_SEND_BUFFER_BYTES);
-  scratch.bytes.set(sockaddr, ADDRESS_OFFSET);
-  const result = libc.connect(fd, scratch.address + ADDRESS_OFFSET, sockaddr.length);
+  let result = source === undefined ? 0 : bindToSource(fd, family, source);
+  if (result === 0) result = withSockAddr(libc.connect, fd, server);
   if (result === 0 || result === linux.EINPROGRESS) return fd;
   libc.close(fd);
   return result;
+}
+
+function bindToSource(fd: number, family: number, source: Uint8Array): number {
+  const transparent =
+    family === linux.AF_INET
+      ? setIntOption(fd, linux.IPPROTO_IP, linux.IP_TRANSPARENT, 1)
+      : setIntOption(fd, linux.IPPROTO_IPV6, linux.IPV6_TRANSPARENT, 1);
+  if (transparent < 0) return transparent;
+  setIntOption(fd, linux.SOL_SOCKET, linux.SO_MARK, OUT_MARK);
+  // The client may use one port of its own for two of ours.
+  setIntOption(fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
+  return withSockAddr(libc.bind, fd, source);
+}
+
+/** True for what a source address can be the reason of: worth another try without. */
+export function isSourceProblem(error: number): boolean {
+  return error === linux.EADDRINUSE || error === linux.EADDRNOTAVAIL || error === linux.EPERM;
+}
+
+function withSockAddr(
+  call: (fd: number, address: number, length: number) => number,
+  fd: number,
+  sockaddr: Uint8Array,
+): number {
+  scratch.bytes.set(sockaddr, ADDRESS_OFFSET);
+  return call(fd, scratch.address + ADDRESS_OFFSET, sockaddr.length);
 }
 
 /** Accepts one connection, non-blocking. Returns its fd, or the negative errno. */
@@ -47,6 +77,12 @@ export function acceptFrom(listener: number): number {
     scratch.address + LENGTH_OFFSET,
     linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC,
   );
+}
+
+/** The address of the client that `acceptFrom` has just returned, as a sockaddr. */
+export function acceptedAddress(): Uint8Array {
+  const length = scratch.view.getUint32(LENGTH_OFFSET, true);
+  return new Uint8Array(scratch.bytes.subarray(ADDRESS_OFFSET, ADDRESS_OFFSET + length));
 }
 
 /** SO_ERROR, positive: how a connect ended. Reading it on an open connection would lose a reset. */

@@ -16,8 +16,8 @@ const statusSchema = z.object({
     proto: z.enum(PROTOS),
     parentIP: z.string().exactOptional(),
     parentPort: z.int(),
-    childIP: z.string().exactOptional(),
     childPort: z.int(),
+    childIP: z.string().exactOptional(),
   }),
 });
 /** rootlesskit answers `null` where there is no port. */

@@ -1,7 +1,8 @@
 /**
  * The body of `GET /v1/info`. Shape and key order: RootlessKit's API 1.1.1, as rootlesskit 1.1.0 and
- * 2.0.2 answer it. They leave out `disallowLoopbackChildIP` and `dynamicChildIP` when false, and the
- * whole of a driver that is not there; keys that later versions add are passed on.
+ * 2.0.2 answer it. They leave out what is empty or false (`dns`, `childIP`, `dynamicChildIP`,
+ * `disallowLoopbackChildIP`), and the whole of a driver that is not there. Keys that later versions
+ * add are passed on.
  */
 import { z } from 'zod';
 import type { PortDriverInfo } from '../../msg/port.js';
@@ -47,7 +48,7 @@ export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
   const { driver, protos, disallowLoopbackChildIP } = portDriver;
   return {
     ...base,
-    networkDriver: base.networkDriver ?? { driver: 'none', dns: [] },
+    networkDriver: base.networkDriver ?? { driver: 'none' },
     portDriver: {
       driver,
       protos: [...protos],

@@ -58,11 +58,14 @@ function unfit(file: string): string | undefined {
     if (!statSync(file).isFile()) {
       return 'is not a file';
     }
+    if (isOurs(file)) {
+      return 'is sluice itself';
+    }
     accessSync(file, constants.X_OK);
+    return undefined;
   } catch {
     return 'is not an executable file';
   }
-  return isOurs(file) ? 'is sluice itself' : undefined;
 }
 
 function isOurs(file: string): boolean {

@@ -25,7 +25,9 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   const publish = allValues(line, 'publish', 'p')
     .flatMap((value) => value.split(','))
     .map((value) => parsePortSpec(value.trim()));
-  const { stateDir, remove } = stateDirOf(line);
+  const { stateDir, isTemporary } = stateDirOf(line);
+  const upstreamApi = movedApiSocketOf(stateDir);
+  let isMoved = false;
   const gate = new Gate(stateDir);
   try {
     return await supervise({
@@ -39,32 +41,28 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
       env: process.env,
       gate,
       serve: async () => {
-        const upstreamApi = movedApiSocketOf(stateDir);
         await rename(apiSocketOf(stateDir), upstreamApi);
+        isMoved = true;
         const { networkDriver } = await createApiClient(upstreamApi).info();
         const child = childContextOf(stateDir, networkDriver?.childIP);
         return serve({ child, stateDir, apiSocket: apiSocketOf(stateDir), upstreamApi, publish });
       },
     });
   } finally {
-    await remove();
+    // What a rootlesskit leaves that did not end in the orderly way.
+    if (isMoved) await rm(upstreamApi, { force: true });
+    if (isTemporary) await rm(stateDir, { recursive: true, force: true });
   }
 }
 
-interface StateDir {
-  readonly stateDir: string;
-  /** Removes what rootlesskit left of it when it did not end in the orderly way. */
-  readonly remove: () => Promise<void>;
-}
-
-function stateDirOf(line: CommandLine): StateDir {
+function stateDirOf(line: CommandLine): { stateDir: string; isTemporary: boolean } {
   const given = lastValue(line, 'state-dir');
   if (given) {
     const stateDir = resolve(given);
     assertOwn(stateDir);
-    return { stateDir, remove: () => rm(movedApiSocketOf(stateDir), { force: true }) };
+    return { stateDir, isTemporary: false };
   }
   // As rootlesskit makes it.
   const stateDir = mkdtempSync(join(process.env['TMPDIR'] || '/tmp', 'rootlesskit'));
-  return { stateDir, remove: () => rm(stateDir, { recursive: true, force: true }) };
+  return { stateDir, isTemporary: true };
 }

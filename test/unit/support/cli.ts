@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { Cleanup } from '../../harness/cleanup.js';
-import { REPOSITORY } from '../../harness/paths.js';
 import { type StartOptions, start } from '../../harness/processes.js';
 
 export interface Output {
@@ -22,13 +20,4 @@ export async function outputOf(
   } finally {
     await cleanup.run();
   }
-}
-
-/** The command `sluice ARGS...`, from source. */
-export function sluice(...args: readonly string[]): string[] {
-  return [
-    process.execPath,
-    ...['--import', 'tsx', join(REPOSITORY, 'src/parent/cli/main.ts')],
-    ...args,
-  ];
 }

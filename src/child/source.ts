@@ -1,0 +1,91 @@
+/**
+ * The client's address towards the server: the agent's socket is bound to it (IP_TRANSPARENT), and
+ * the marks and routes that the parent has set up bring the replies back here.
+ *
+ * It is left out where it can't work, and counted with the reason: see `SOURCE_LOSSES`.
+ */
+
+import { networkInterfaces } from 'node:os';
+import ipaddr from 'ipaddr.js';
+import { AF_INET } from '../msg/linux.js';
+import type { SourceFamilies, SourceLoss } from '../msg/protocol.js';
+
+const FAMILY_AND_PORT_BYTES = 4;
+const IN6_ADDR_OFFSET = 8;
+/** Networks of the namespace come and go with the engine's bridges. */
+const NETWORKS_MAX_AGE_MS = 2000;
+
+interface Network {
+  readonly bytes: readonly number[];
+  readonly prefixBits: number;
+}
+
+export class SourceAddresses {
+  families: SourceFamilies = { ipv4: false, ipv6: false };
+  kept = 0;
+  readonly lost: Record<SourceLoss, number> = {
+    disabled: 0,
+    loopback: 0,
+    family: 0,
+    overlap: 0,
+    refused: 0,
+  };
+  #networks: Network[] = [];
+  #networksAt = -Infinity;
+
+  /** True when the client's address (a sockaddr) can stand towards `server`; counts if not. */
+  suits(client: Uint8Array, server: Uint8Array): boolean {
+    const loss = this.#lossFor(client, server);
+    if (loss !== undefined) this.lost[loss]++;
+    return loss === undefined;
+  }
+
+  #lossFor(client: Uint8Array, server: Uint8Array): SourceLoss | undefined {
+    const isIPv4 = client[0] === AF_INET;
+    if (!(isIPv4 ? this.families.ipv4 : this.families.ipv6)) return 'disabled';
+    if (client[0] !== server[0]) return 'family';
+    const ip = ipOf(client);
+    if (isLoopback(ip)) return 'loopback';
+    return this.#isLocal(ip) ? 'overlap' : undefined;
+  }
+
+  #isLocal(ip: Uint8Array): boolean {
+    const now = performance.now();
+    if (now - this.#networksAt > NETWORKS_MAX_AGE_MS) {
+      this.#networks = ownNetworks();
+      this.#networksAt = now;
+    }
+    return this.#networks.some((network) => contains(network, ip));
+  }
+}
+
+/** The address bytes of a sockaddr: 4 or 16. */
+function ipOf(sockaddr: Uint8Array): Uint8Array {
+  return sockaddr[0] === AF_INET
+    ? sockaddr.subarray(FAMILY_AND_PORT_BYTES, FAMILY_AND_PORT_BYTES + 4)
+    : sockaddr.subarray(IN6_ADDR_OFFSET, IN6_ADDR_OFFSET + 16);
+}
+
+function isLoopback(ip: Uint8Array): boolean {
+  return ip.length === 4
+    ? ip[0] === 127
+    : ip.every((byte, index) => byte === (index === 15 ? 1 : 0));
+}
+
+function ownNetworks(): Network[] {
+  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
+    addresses.map(({ cidr }) => {
+      const [ip, prefixBits] = ipaddr.parseCIDR(cidr as string);
+      return { bytes: ip.toByteArray(), prefixBits };
+    }),
+  );
+}
+
+function contains({ bytes, prefixBits }: Network, ip: Uint8Array): boolean {
+  if (bytes.length !== ip.length) return false;
+  return bytes.every((byte, index) => {
+    const bits = Math.min(Math.max(prefixBits - 8 * index, 0), 8);
+    const mask = (0xff << (8 - bits)) & 0xff;
+    return (byte & mask) === ((ip[index] as number) & mask);
+  });
+}

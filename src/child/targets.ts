@@ -1,0 +1,88 @@
+/**
+ * Where the flows of one port go: to the containers that the engine's DNAT rules name, if there are
+ * any, else and after them to the port's own addresses.
+ *
+ * Reading rules means running programs, so the parent does it. The first flow of a port asks and is
+ * held, for a bounded moment, together with those that come meanwhile. Later flows never wait: a
+ * port without a rule, or with a target that doesn't answer, is asked about again from time to
+ * time while its flows go to what is known.
+ */
+
+import type { Deadlines, Expiring } from './deadlines.js';
+
+/** Reading the rules takes some 20 ms; a machine under load may need ten times that. */
+export const HOLD_MS = 1000;
+/** The pause before the next question doubles up to here while the answer stays empty. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
+
+export interface Waiting {
+  /** The addresses are known now. */
+  connect(): void;
+}
+
+export class Targets implements Expiring {
+  deadline = 0;
+  readonly #own: readonly Uint8Array[];
+  readonly #ask: () => void;
+  readonly #holding: Deadlines<Targets>;
+  readonly #waiting: Waiting[] = [];
+  #phase: 'new' | 'holding' | 'known';
+  #addresses: readonly Uint8Array[];
+  /** How many of the addresses come from rules. */
+  #resolved = 0;
+  #isAsking = false;
+  #askAt: number;
+  #pauseMs = FIRST_PAUSE_MS;
+
+  /** `ask` sends the question; `holding` must call `release` at the deadline. */
+  constructor(
+    own: readonly Uint8Array[],
+    mayHaveRule: boolean,
+    ask: () => void,
+    holding: Deadlines<Targets>,
+  ) {
+    this.#own = own;
+    this.#addresses = own;
+    this.#ask = ask;
+    this.#holding = holding;
+    this.#phase = mayHaveRule ? 'new' : 'known';
+    this.#askAt = mayHaveRule ? 0 : Infinity;
+  }
+
+  /** Addresses to dial, in this order; undefined when `flow` has to wait until it is called. */
+  addressesFor(flow: Waiting): readonly Uint8Array[] | undefined {
+    if (this.#askAt !== Infinity && !this.#isAsking && performance.now() >= this.#askAt) {
+      this.#isAsking = true;
+      this.#ask();
+    }
+    if (this.#phase === 'known') return this.#addresses;
+    if (this.#phase === 'new') this.#holding.set(this);
+    this.#phase = 'holding';
+    this.#waiting.push(flow);
+    return undefined;
+  }
+
+  /** What the rules say, best first. */
+  answered(targets: readonly Uint8Array[]): void {
+    this.#isAsking = false;
+    this.#resolved = targets.length;
+    this.#addresses = [...targets, ...this.#own];
+    this.#askAt = targets.length > 0 ? Infinity : performance.now() + this.#pauseMs;
+    this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+    this.release();
+  }
+
+  /** The address at `index` didn't take a connection: if a rule named it, the rule may be gone. */
+  failed(index: number): void {
+    if (index < this.#resolved)
+      this.#askAt = Math.min(this.#askAt, performance.now() + FIRST_PAUSE_MS);
+  }
+
+  /** Lets the waiting flows go to what is known. */
+  release(): void {
+    this.#phase = 'known';
+    this.#holding.clear(this);
+    for (const flow of this.#waiting.splice(0)) flow.connect();
+  }
+}

@@ -1,0 +1,77 @@
+/** What can be seen and done to an agent from outside: its fds, its time, its limits. */
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { run } from './processes.js';
+import { until } from './wait.js';
+
+const DEADLINE_MS = 15_000;
+
+export class AgentProbe {
+  readonly pid: number;
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  /** What its open fds are, such as `socket:[1234]` and `pipe:[1234]`. */
+  fds(): string[] {
+    return readdirSync(`/proc/${this.pid}/fd`).flatMap((fd) => {
+      try {
+        return readlinkSync(`/proc/${this.pid}/fd/${fd}`);
+      } catch {
+        return []; // Closed meanwhile.
+      }
+    });
+  }
+
+  sockets(): number {
+    return this.fds().filter((target) => target.startsWith('socket:')).length;
+  }
+
+  /** Distinct pipes, each of which has two ends. */
+  pipes(): number {
+    return new Set(this.fds().filter((target) => target.startsWith('pipe:'))).size;
+  }
+
+  /** User and system time in clock ticks of 10 ms. */
+  cpuTicks(): number {
+    const fields = this.#stat();
+    return Number(fields[11]) + Number(fields[12]);
+  }
+
+  /** The agent does nothing while `work` runs: what happens meanwhile comes to it all at once. */
+  async frozen<T>(work: () => T | Promise<T>): Promise<T> {
+    process.kill(this.pid, 'SIGSTOP');
+    try {
+      await until(() => this.#stat()[0] === 'T', DEADLINE_MS, 'a stopped agent');
+      return await work();
+    } finally {
+      process.kill(this.pid, 'SIGCONT');
+    }
+  }
+
+  async limitFds(most: number): Promise<void> {
+    await run(['prlimit', `--pid=${this.pid}`, `--nofile=${most}:`]);
+  }
+
+  /** From the state on: see proc_pid_stat(5). */
+  #stat(): string[] {
+    const line = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
+    return line.slice(line.lastIndexOf(')') + 2).split(' ');
+  }
+}
+
+/** The agent that this process has started, if it runs. There is one at a time. */
+export function findAgent(): AgentProbe | undefined {
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const parent = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+      if (Number(parent) !== process.pid) continue;
+      const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      if (script.endsWith('/child/main.js')) return new AgentProbe(Number(pid));
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+  return undefined;
+}

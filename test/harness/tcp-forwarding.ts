@@ -1,0 +1,119 @@
+/** A driver with its agent in a namespace, and sockets on both sides of it in the test's hands. */
+import { join } from 'node:path';
+import { Channel, socketPair } from '../../dist/msg/channel.js';
+import { familyOf } from '../../dist/msg/sockaddr.js';
+import * as linux from '../../dist/msg/linux.js';
+import type { Fd } from '../../dist/msg/fd.js';
+import type { Spec } from '../../dist/msg/port.js';
+import type { AgentStats } from '../../dist/msg/protocol.js';
+import type { Driver } from '../../dist/parent/driver.js';
+import { serve } from '../../dist/parent/serve.js';
+import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
+import { type Namespace, enter, makeHost } from './namespaces.js';
+import { REPOSITORY } from './paths.js';
+import { run } from './processes.js';
+import { AgentProbe, findAgent } from './tcp-agent.js';
+import { TcpSocket, connectSocket, listenHere, unbound } from './tcp-socket.js';
+import { until } from './wait.js';
+
+const DEADLINE_MS = 15_000;
+const PROGRAM = join(REPOSITORY, 'test/harness/tcp-inside.ts');
+/** As many as one message carries. */
+const BATCH = 16;
+
+export interface Pair {
+  readonly client: TcpSocket;
+  readonly server: TcpSocket;
+}
+
+export class Forwarding {
+  readonly #namespace: Namespace;
+  readonly #driver: Driver;
+  readonly #spare = new Map<number, Fd[]>();
+
+  constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
+    this.#namespace = namespace;
+    this.#driver = driver;
+    cleanup.defer(() => [...this.#spare.values()].flat().forEach((fd) => fd.close()));
+  }
+
+  /** The agent that serves now. */
+  get agent(): AgentProbe {
+    const agent = findAgent();
+    if (agent === undefined) throw new Error('there is no agent');
+    return agent;
+  }
+
+  stats(): Promise<AgentStats> {
+    return this.#driver.stats();
+  }
+
+  /** A free port of the host, published to `childPort`. */
+  async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
+    const parentPort = freePort();
+    const parentIP = '127.0.0.1';
+    const childIP = '127.0.0.1';
+    await this.#driver.addPort({ proto: 'tcp', parentIP, parentPort, childIP, childPort, ...more });
+    return parentPort;
+  }
+
+  /** A socket that is in the namespace, and in nothing else. */
+  async unboundInside(cleanup: Cleanup, family = linux.AF_INET): Promise<TcpSocket> {
+    const spare = this.#spare.get(family) ?? [];
+    if (spare.length === 0) spare.push(...(await socketsFrom(this.#namespace, family)));
+    this.#spare.set(family, spare);
+    return new TcpSocket(cleanup, spare.pop() as Fd);
+  }
+
+  /** Listens in the namespace, on a free port where none is given. */
+  async listen(cleanup: Cleanup, ip = '127.0.0.1', port = 0, backlog = 1024): Promise<TcpSocket> {
+    const socket = await this.unboundInside(cleanup, familyOf(ip));
+    return socket.bind(ip, port).listen(backlog);
+  }
+
+  /** One connection through a port of its own. `shrunk` gives both ends small buffers. */
+  async connection(cleanup: Cleanup, buffers: 'default' | 'shrunk' = 'default'): Promise<Pair> {
+    const listener = await this.listen(cleanup);
+    const client = unbound(cleanup);
+    if (buffers === 'shrunk') [listener, client].forEach((socket) => socket.shrink());
+    connectSocket(client, await this.publish(listener.port));
+    return { client, server: await listener.accept(cleanup) };
+  }
+
+  /** Waits until the agent has forgotten every flow. */
+  async idle(): Promise<void> {
+    const flows = async () => (await this.stats()).flows === 0;
+    await until(flows, DEADLINE_MS, 'an agent without flows');
+  }
+}
+
+/** A driver with its agent in a new namespace. */
+export async function startForwarding(cleanup: Cleanup): Promise<Forwarding> {
+  const namespace = await makeHost(cleanup);
+  const stateDir = temporaryFolder(cleanup);
+  const apiSocket = join(stateDir, 'api.sock');
+  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [] });
+  cleanup.defer(() => serving.close());
+  return new Forwarding(cleanup, namespace, serving.manager as Driver);
+}
+
+function freePort(): number {
+  const socket = listenHere(new Steps());
+  const { port } = socket;
+  socket.close();
+  return port;
+}
+
+async function socketsFrom(namespace: Namespace, family: number): Promise<readonly Fd[]> {
+  const [ours, theirs] = socketPair();
+  const channel = new Channel(ours);
+  try {
+    const program = [process.execPath, '--import', 'tsx', PROGRAM, String(family), String(BATCH)];
+    await run(enter(namespace, ...program), { extraFds: [theirs.number] });
+    const [received] = [...channel.receive()];
+    return received?.fds ?? [];
+  } finally {
+    theirs.close();
+    channel.close();
+  }
+}

@@ -1,0 +1,54 @@
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { dirname } from 'node:path';
+import type { Cleanup } from '../harness/cleanup.js';
+import { type Answer, ask } from '../harness/http.js';
+import { pathWith } from '../harness/paths.js';
+import { type Program, type StartOptions, start } from '../harness/processes.js';
+import { commandsFolder } from '../harness/sluice.js';
+
+export const DEADLINE_MS = 20_000;
+
+/** Starts a command with our programs first on the PATH, and the folder of `real` after them. */
+export function launch(
+  cleanup: Cleanup,
+  command: readonly string[],
+  real: string,
+  options: StartOptions = {},
+): Promise<Program> {
+  const env = { PATH: pathWith(commandsFolder(cleanup), dirname(real)), ...options.env };
+  return start(cleanup, command, { ...options, env });
+}
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The first answer through a port that is about to be published. */
+export function answerThrough(program: Program, port: number): Promise<Answer> {
+  return program.until(
+    () => ask({ host: '127.0.0.1', port, path: '/' }).catch(() => undefined),
+    DEADLINE_MS,
+    'an answer through the published port',
+  );
+}
+
+export function childNamed(parent: number, name: string): number {
+  for (const entry of readdirSync('/proc').filter((text) => /^\d+$/.test(text))) {
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'latin1');
+      const [, , ppid] = stat.slice(stat.lastIndexOf(')')).split(' ');
+      if (Number(ppid) === parent && stat.includes(`(${name})`)) return Number(entry);
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+  throw new Error(`process ${parent} has no child named ${name}`);
+}
