@@ -5,7 +5,7 @@ import { errnoName } from './fd.js';
 import * as libc from './libc.js';
 
 /**
- * execve(2). Descriptors that Node opened are closed on exec, stdio is not.
+ * execve(2). Node.js has marked every descriptor as close-on-exec, stdio included.
  *
  * @throws SluiceError ERR_EXEC; it returns in no other way.
  */

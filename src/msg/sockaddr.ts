@@ -17,13 +17,18 @@ const IN_ADDR_OFFSET = 4;
 const IN6_ADDR_OFFSET = 8;
 const IN6_SCOPE_OFFSET = 24;
 
+/** Leaves a zone aside: ipaddr.js takes letters and digits only in it, and not br-0 or eth0.1. */
+export function parseIP(ip: string): ipaddr.IPv4 | ipaddr.IPv6 {
+  return ipaddr.parse(ip.split('%', 1)[0] ?? '');
+}
+
 export function familyOf(ip: string): Family {
-  return ipaddr.parse(ip).kind() === 'ipv4' ? AF_INET : AF_INET6;
+  return parseIP(ip).kind() === 'ipv4' ? AF_INET : AF_INET6;
 }
 
 /** The form that bind(2) and connect(2) take. `scopeId` is the interface of a link-local address. */
 export function encodeSockAddr({ ip, port }: Address, scopeId = 0): Uint8Array<ArrayBuffer> {
-  const parsed = ipaddr.parse(ip);
+  const parsed = parseIP(ip);
   const isIPv4 = parsed.kind() === 'ipv4';
   const bytes = new Uint8Array(isIPv4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES);
   const view = new DataView(bytes.buffer);

@@ -9,6 +9,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { SluiceError } from './errors.js';
 import { PROTOS, type Spec } from './port.js';
+import { parseIP } from './sockaddr.js';
 
 const GRAMMAR =
   '[parentIP:]parentPort:[childIP:]childPort/proto, IPv6 addresses in brackets, for example 127.0.0.1:8080:80/tcp';
@@ -154,8 +155,8 @@ function badAddress(key: 'parentIP' | 'childIP', ip: string): string | undefined
   if (!isIPv6(ip)) {
     return `${invalid}, expected ${EXPECTED[key]}`;
   }
-  const parsed = ipaddr.IPv6.parse(ip);
-  if (parsed.isIPv4MappedAddress()) {
+  const parsed = parseIP(ip);
+  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) {
     return `${invalid}, expected the IPv4 address itself: ${parsed.toIPv4Address().toString()}`;
   }
   const linkLocal = parsed.range() === 'linkLocal';

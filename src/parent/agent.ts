@@ -69,7 +69,8 @@ export class AgentProcess {
           void resolve(id).then((targets) => channel.answer(id, targets));
         },
         // The process is on its way out, or no longer makes sense.
-        onClosed() {
+        onClosed(reason) {
+          lost = reason;
           process.kill('SIGKILL');
         },
       });

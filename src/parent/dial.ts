@@ -1,8 +1,7 @@
 /** Where the agent connects to, in the child namespace. */
 
-import ipaddr from 'ipaddr.js';
 import type { Spec } from '../msg/port.js';
-import type { Address } from '../msg/sockaddr.js';
+import { parseIP, type Address } from '../msg/sockaddr.js';
 
 /**
  * The addresses to try, in order: childIP if it was given. Else the parentIP itself where that is a
@@ -17,7 +16,7 @@ export function dialAddresses({
   childPort: port,
 }: Spec): Address[] {
   if (childIP !== '') return [{ ip: childIP, port }];
-  const parent = parentIP === '' ? undefined : ipaddr.parse(parentIP);
+  const parent = parentIP === '' ? undefined : parseIP(parentIP);
   if (parent?.range() === 'loopback') {
     return parent.kind() === 'ipv6' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
   }
@@ -34,5 +33,5 @@ function both(first: string, second: string, port: number): Address[] {
 }
 
 export function isLoopback(ip: string): boolean {
-  return ipaddr.parse(ip).range() === 'loopback';
+  return parseIP(ip).range() === 'loopback';
 }

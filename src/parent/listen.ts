@@ -6,13 +6,12 @@
  * once, instead of on every connection.
  */
 
-import ipaddr from 'ipaddr.js';
 import { SluiceError } from '../msg/errors.js';
 import { errnoName, Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import type { Spec } from '../msg/port.js';
-import { encodeSockAddr, familyOf } from '../msg/sockaddr.js';
+import { encodeSockAddr, familyOf, parseIP } from '../msg/sockaddr.js';
 import { explainBindError } from './bind-error.js';
 
 /** The kernel lowers it to net.core.somaxconn. */
@@ -51,11 +50,12 @@ export function overlaps(one: HostAddress, other: HostAddress): boolean {
 }
 
 function isWildcard(ip: string): boolean {
-  return ip === '0.0.0.0' || canonical(ip) === '::';
+  return ip === '0.0.0.0' || parseIP(ip).toString() === '::';
 }
 
 function canonical(ip: string): string {
-  return ipaddr.parse(ip).toString();
+  const zone = ip.split('%')[1] ?? '';
+  return `${parseIP(ip).toString()}%${zone}`;
 }
 
 /** Listens on all of the spec's addresses, or on none: rejects with what to do about it. */

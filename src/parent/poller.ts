@@ -62,6 +62,7 @@ export class Poller {
 
   /** Resolves once its thread is free and its own fds are closed. Use it no more after that. */
   async close(): Promise<void> {
+    if (!this.#epoll.isOpen) return;
     process.off('exit', this.#onExit);
     this.#watchers.clear();
     this.#ring();

@@ -6,7 +6,7 @@ import { REPOSITORY } from './paths.js';
 const CLI = join(REPOSITORY, 'dist/parent/cli');
 
 export const SLUICE = join(CLI, 'main.js');
-export const DOCKER_ROOTLESSKIT = join(CLI, 'docker-rootlesskit.js');
+export const DOCKER_ROOTLESSKIT = join(REPOSITORY, 'scripts/docker-rootlesskit');
 
 /** The command `sluice ARGS...`, compiled. */
 export function sluice(...args: readonly string[]): string[] {

@@ -9,9 +9,9 @@ import type { AgentStats } from '../../dist/msg/protocol.js';
 import type { Driver } from '../../dist/parent/driver.js';
 import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
-import { type Namespace, enter, makeHost } from './namespaces.js';
+import { type Namespace, enter, makeHost, runIn } from './namespaces.js';
 import { REPOSITORY } from './paths.js';
-import { run } from './processes.js';
+import { type Program, run, start } from './processes.js';
 import { AgentProbe, findAgent } from './tcp-agent.js';
 import { TcpSocket, connectSocket, listenHere, unbound } from './tcp-socket.js';
 import { until } from './wait.js';
@@ -55,6 +55,23 @@ export class Forwarding {
     const childIP = '127.0.0.1';
     await this.#driver.addPort({ proto: 'tcp', parentIP, parentPort, childIP, childPort, ...more });
     return parentPort;
+  }
+
+  /** Removes the port that is published at `parentPort`. */
+  async unpublish(parentPort: number): Promise<void> {
+    const ports = await this.#driver.listPorts();
+    const id = ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
+    await this.#driver.removePort(id);
+  }
+
+  /** Runs a program in the namespace to its end and returns its standard output. */
+  run(command: readonly string[]): Promise<string> {
+    return runIn(this.#namespace, command);
+  }
+
+  /** Starts a program in the namespace. */
+  start(cleanup: Cleanup, command: readonly string[]): Promise<Program> {
+    return start(cleanup, enter(this.#namespace, ...command));
   }
 
   /** A socket that is in the namespace, and in nothing else. */

@@ -8,6 +8,7 @@ import { until } from './wait.js';
 
 export const MSG_OOB = 1;
 const SO_RCVBUF = 8;
+const FIONREAD = 0x541b;
 const DEADLINE_MS = 15_000;
 const BUFFER_BYTES = 256 * 1024;
 const ADDRESS_OFFSET = 64;
@@ -101,6 +102,12 @@ export class TcpSocket {
   /** Bytes that the other end has not acknowledged. */
   get unacknowledged(): number {
     must(libc.ioctl(this.fd, linux.SIOCOUTQ, scratch.address), 'ioctl');
+    return scratch.view.getInt32(0, true);
+  }
+
+  /** Bytes that have arrived and were not read. */
+  get waiting(): number {
+    must(libc.ioctl(this.fd, FIONREAD, scratch.address), 'ioctl');
     return scratch.view.getInt32(0, true);
   }
 

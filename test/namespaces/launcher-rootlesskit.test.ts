@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
-import { type StartOptions, start } from '../harness/processes.js';
+import type { StartOptions } from '../harness/processes.js';
 import { rootlesskitProgram } from '../harness/rootlesskit.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { answerThrough, childNamed, DEADLINE_MS, freePort, launch } from './launcher-support.js';
@@ -17,7 +17,10 @@ const INHERITED = `env | grep -v '^_=' | sort; grep -E 'Sig(Blk|Ign)' /proc/self
 
 /** Without what differs from one run of rootlesskit to the next. */
 function alike(text: string): string {
-  return text.replaceAll(/^_?ROOTLESSKIT_(STATE_DIR|REEXEC).*$|(?<=^PATH=)[^:]*/gm, '');
+  return text.replaceAll(
+    /^_?ROOTLESSKIT_(STATE_DIR|REEXEC).*$|(?<=^(?:PATH|TMPDIR)=)[^:\n]*/gm,
+    '',
+  );
 }
 
 /** Counts SIGTERM and the like for a second, then ends with code 6. */
@@ -47,7 +50,7 @@ for (const major of [1, 2] as const) {
         [['--port-driver=bogus', 'true']],
         [[]],
       ])('hands %j through', async (args) => {
-        const theirs = await start(cleanup, [real, ...args]);
+        const theirs = await launch(cleanup, [real, ...args], real);
         const passed = await launch(cleanup, ['docker-rootlesskit', ...args], real);
         expect(await passed.exited(DEADLINE_MS)).toEqual(await theirs.exited(DEADLINE_MS));
         expect(passed.stdout).toBe(theirs.stdout);

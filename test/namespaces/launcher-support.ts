@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { dirname } from 'node:path';
-import type { Cleanup } from '../harness/cleanup.js';
+import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { type Answer, ask } from '../harness/http.js';
 import { pathWith } from '../harness/paths.js';
 import { type Program, type StartOptions, start } from '../harness/processes.js';
@@ -17,7 +17,12 @@ export function launch(
   real: string,
   options: StartOptions = {},
 ): Promise<Program> {
-  const env = { PATH: pathWith(commandsFolder(cleanup), dirname(real)), ...options.env };
+  const env = {
+    PATH: pathWith(commandsFolder(cleanup), dirname(real)),
+    // A rootlesskit that refuses its arguments leaves a state directory there.
+    TMPDIR: temporaryFolder(cleanup),
+    ...options.env,
+  };
   return start(cleanup, command, { ...options, env });
 }
 

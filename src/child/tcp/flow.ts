@@ -34,6 +34,8 @@ const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP
 const READ_EVENTS =
   linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
 const WRITE_EVENTS = linux.EPOLLOUT | linux.EPOLLHUP | linux.EPOLLERR;
+/** Behind the bytes that a recv returns there may be more to learn, without another edge. */
+const STOP_EVENTS = linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
 
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
@@ -60,7 +62,7 @@ class Side implements Handler {
   onEvents(events: number): void {
     if ((events & READ_EVENTS) !== 0) this.out.readable = true;
     if ((events & WRITE_EVENTS) !== 0) this.in.writable = true;
-    if ((events & linux.EPOLLPRI) !== 0) this.out.urgent = true;
+    if ((events & STOP_EVENTS) !== 0) this.out.untilDry = true;
     this.flow.onEdge(this, events);
   }
 }
@@ -168,11 +170,15 @@ export class Flow implements Task, Expiring {
     this.#forwarder.connecting.clear(this);
     this.#forwarder.connectingWithSource.clear(this);
     const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
-    if (failed && connectError(this.#server.fd) !== 0) return this.#nextAddress();
+    const error = failed ? connectError(this.#server.fd) : 0;
+    // A refused connect is ECONNREFUSED: these come after the server had accepted, and perhaps spoken.
+    const wasReset = error === linux.ECONNRESET || error === linux.EPIPE;
+    if (error !== 0 && !wasReset) return this.#nextAddress();
     // Watched from here on only: before, nothing could have been done with its bytes.
     if (this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client) < 0) return this.#shed();
     if (this.#hasSource) this.#forwarder.sources.kept++;
     this.#state = 'open';
+    if (wasReset) this.#break(this.#server);
     this.#pumpBoth();
   }
 

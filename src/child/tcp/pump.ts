@@ -2,8 +2,8 @@
  * One direction of a TCP flow: moves bytes from one socket to the other until both are dry.
  *
  * Small traffic is copied through a buffer that all flows share. A direction that keeps filling
- * the buffer is streaming: it borrows a pipe and splices, so that bytes never enter this process,
- * and gives the pipe back whenever its source runs dry.
+ * the buffer is streaming: it borrows a pipe and splices, so that bytes never enter this process.
+ * Whenever its source runs dry the pipe goes back, and is borrowed again for the next burst.
  *
  * States and what each may hold:
  *
@@ -15,10 +15,11 @@
  * - Reading while the direction still holds bytes: order would be lost. So a pipe is only ever
  *   filled when empty, and then EAGAIN from the source has one meaning: the source is dry.
  * - Forgetting an edge. `readable` and `writable` stay true until a call proves otherwise. A short
- *   recv is such a proof, except at an urgent mark, where recv stops early: once the kernel has
- *   reported urgent data, only EAGAIN counts.
- * - Taking a splice of 0 for the end: at an urgent mark it returns 0 with bytes behind it. Only a
- *   recv of 0 is the end.
+ *   recv is such a proof, except where recv stops early: at an urgent mark, and in front of a FIN or
+ *   a reset that came in the same edge as the data. Once the kernel has reported one of these, only
+ *   EAGAIN counts.
+ * - Believing a splice at an urgent mark: it returns EAGAIN, or 0 where a FIN is queued, with bytes
+ *   behind the mark. Only a recv of 0 is the end; after urgent data only its EAGAIN means dry.
  */
 
 import type { Region } from '../../msg/libc.js';
@@ -29,8 +30,8 @@ import { COPY_BYTES, type SlabPool } from '../slabs.js';
 
 /** Bytes that one direction may move in a turn before others get theirs. */
 const TURN_BYTES = 512 * 1024;
-/** Full buffers in a row that make a direction a stream. */
-const FULL_READS_TO_SPLICE = 4;
+/** Full buffers in a row that make a direction a stream; as many small splices end it. */
+const STREAM_MOMENTUM = 4;
 const SPLICE_FLAGS = linux.SPLICE_F_MOVE | linux.SPLICE_F_NONBLOCK;
 
 export type PumpResult =
@@ -54,8 +55,8 @@ export class Pump {
   readable = true;
   /** The sink may take bytes. */
   writable = true;
-  /** Urgent data was seen: a short read no longer means that the source is dry. */
-  urgent = false;
+  /** Urgent data or an end was announced: a short read no longer means that the source is dry. */
+  untilDry = false;
   /** Negative errno of a failure. */
   error = 0;
   /** Bytes handed to the sink. */
@@ -66,7 +67,8 @@ export class Pump {
   #slabStart = 0;
   #slabEnd = 0;
   #pipe: Pipe | undefined;
-  #fullReads = 0;
+  #isStreaming = false;
+  #momentum = 0;
 
   constructor(buffers: Buffers) {
     this.#buffers = buffers;
@@ -84,6 +86,8 @@ export class Pump {
       if (stuck !== undefined) return stuck;
       if (this.moved >= limit) return 'again';
       if (!this.readable || !this.writable) return this.#rest();
+      if (!this.#isStreaming) this.#releasePipe();
+      else this.#pipe ??= this.#buffers.pipes.take();
       const outcome = this.#pipe === undefined ? this.#copy(source, sink) : this.#fill(source);
       if (outcome !== undefined) return outcome;
     }
@@ -105,11 +109,12 @@ export class Pump {
     const { shared } = this.#buffers.slabs;
     const received = libc.recv(source, shared.address, COPY_BYTES, 0);
     if (received <= 0) return this.#sourceSaid(received);
-    if (received < COPY_BYTES) {
-      this.#fullReads = 0;
-      if (!this.urgent) this.readable = false;
-    } else if (++this.#fullReads >= FULL_READS_TO_SPLICE) {
-      this.#pipe = this.#buffers.pipes.take();
+    if (received === COPY_BYTES) {
+      this.#momentum++;
+      if (this.#momentum >= STREAM_MOMENTUM) this.#isStreaming = true;
+    } else {
+      this.#momentum = 0;
+      if (!this.untilDry) this.readable = false;
     }
     const sent = libc.send(sink, shared.address, received, linux.MSG_NOSIGNAL);
     if (sent < 0 && sent !== linux.EAGAIN) return this.#failed('sinkFailed', sent);
@@ -134,13 +139,16 @@ export class Pump {
     const filled = libc.splice(source, pipe.writeEnd, PIPE_BYTES, SPLICE_FLAGS);
     if (filled > 0) {
       pipe.bytes = filled;
+      this.#momentum = filled < COPY_BYTES ? this.#momentum - 1 : STREAM_MOMENTUM;
+      if (this.#momentum === 0) this.#isStreaming = false;
       return undefined;
     }
-    if (filled !== 0 && filled !== linux.EAGAIN) return this.#sourceSaid(filled);
-    // Dry, at its end, or at an urgent mark: a recv tells which, so copy from here on.
+    const isUnclear = filled === 0 || (filled === linux.EAGAIN && this.untilDry);
+    if (!isUnclear) return this.#sourceSaid(filled);
+    // Dry, at its end, or at an urgent mark: a recv tells which.
     this.#releasePipe();
-    this.#fullReads = filled === 0 ? 0 : FULL_READS_TO_SPLICE - 1;
-    if (filled === linux.EAGAIN) this.readable = false;
+    this.#isStreaming = false;
+    this.#momentum = 0;
     return undefined;
   }
 

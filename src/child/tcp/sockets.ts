@@ -85,9 +85,10 @@ export function acceptedAddress(): Uint8Array {
   return new Uint8Array(scratch.bytes.subarray(ADDRESS_OFFSET, ADDRESS_OFFSET + length));
 }
 
-/** SO_ERROR, positive: how a connect ended. Reading it on an open connection would lose a reset. */
+/** How a connect ended, as a negative errno. Asking an open connection would lose a reset. */
 export function connectError(fd: number): number {
-  return getSocketOption(fd, linux.SO_ERROR);
+  const result = getSocketOption(fd, linux.SO_ERROR);
+  return result > 0 ? -result : result;
 }
 
 export function isListening(fd: number): boolean {

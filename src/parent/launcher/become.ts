@@ -1,20 +1,19 @@
 import { fcntl } from '../../msg/libc.js';
 import { execve } from '../../msg/process.js';
-import { withCallersLimit } from './limits.js';
+import { withCallersSettings } from './callers-settings.js';
 
 const F_SETFD = 2;
 const STDIO_FDS = 3;
 
 /**
  * Replaces this process by the program, as if that had been started in the first place. Node.js has
- * changed the limit of open files, marked the descriptors that it was given as close-on-exec, and
- * taken back what signals were ignored (nohup's SIGHUP); the latter can't be known any more.
+ * marked the descriptors that it was given as close-on-exec.
  */
 export function becomeProgram(command: readonly string[]): never {
   for (let fd = 0; fd < STDIO_FDS + activatedFds(); fd += 1) {
     fcntl(fd, F_SETFD, 0);
   }
-  const [file = '', ...args] = withCallersLimit(command);
+  const [file = '', ...args] = withCallersSettings(command);
   return execve(file, [file, ...args], process.env);
 }
 

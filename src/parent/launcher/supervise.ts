@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Serving } from '../serve.js';
 import type { Gate } from './gate.js';
-import { withCallersLimit } from './limits.js';
+import { withCallersSettings } from './callers-settings.js';
 import { forwardSignals } from './signals.js';
 
 export interface Supervised {
@@ -22,7 +22,7 @@ export interface Supervised {
  * When the driver can't start or go on, the program is ended and the driver's error thrown.
  */
 export async function supervise({ command, env, gate, serve }: Supervised): Promise<number> {
-  const [file = '', ...args] = withCallersLimit(command);
+  const [file = '', ...args] = withCallersSettings(command);
   const child = spawn(file, args, { stdio: 'inherit', env });
   const exit = exitOf(child);
   const stopForwarding = forwardSignals(child);

@@ -1,0 +1,91 @@
+/**
+ * Where the container engine's DNAT rules send what is published on a childIP: the containers' own
+ * addresses, as an agent can dial them.
+ */
+
+import { SluiceError, messageOf } from '../../msg/errors.js';
+import type { ChildContext } from '../../msg/port.js';
+import type { Address } from '../../msg/sockaddr.js';
+import { readRules } from './reading.js';
+import { type DnatQuery, type DnatRule, targetsOf } from './rule.js';
+import { runnerIn } from './tools.js';
+
+/** For one reading of the rules; a query may have to wait for another reading's end first. */
+const TIME_LIMIT_MS = 1000;
+
+const IPV6_LOOPBACK = '::1';
+const IPV4_LOOPBACK = '127.0.0.1';
+
+export interface DnatResolverOptions {
+  /** Called once for each tool that fails. */
+  readonly onProblem?: (problem: SluiceError) => void;
+  /** Folders to look for the tools in, as in the environment variable. */
+  readonly path?: string;
+  readonly timeLimitMs?: number;
+}
+
+export class DnatResolver {
+  readonly #child: ChildContext;
+  readonly #onProblem: (problem: SluiceError) => void;
+  readonly #path: string;
+  readonly #timeLimitMs: number;
+  readonly #reported = new Set<string>();
+  /** The reading that runs, or ran last. */
+  #running: Promise<unknown> = Promise.resolve();
+  /** Starts when that one ends: the rules may have changed since it started. */
+  #next: Promise<DnatRule[]> | undefined;
+
+  constructor(child: ChildContext, options: DnatResolverOptions = {}) {
+    this.#child = child;
+    this.#onProblem = options.onProblem ?? (() => {});
+    this.#path = options.path ?? systemPath();
+    this.#timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
+  }
+
+  /**
+   * Containers' addresses behind `query.ip`, best first; none where there is no rule, or no reading
+   * the rules. `::1` without a rule takes those of 127.0.0.1: an engine has none for an IPv6 port
+   * whose container has IPv4 alone. Never rejects.
+   */
+  async resolve(query: DnatQuery): Promise<Address[]> {
+    const rules = await this.#rules();
+    const targets = targetsOf(rules, query);
+    return targets.length === 0 && query.ip === IPV6_LOOPBACK
+      ? targetsOf(rules, { ...query, ip: IPV4_LOOPBACK })
+      : targets;
+  }
+
+  /** The rules as they are at the time of the call, or later. */
+  #rules(): Promise<DnatRule[]> {
+    this.#next ??= this.#running.then(() => {
+      const reading = this.#read();
+      this.#running = reading;
+      this.#next = undefined;
+      return reading;
+    });
+    return this.#next;
+  }
+
+  async #read(): Promise<DnatRule[]> {
+    try {
+      const run = await runnerIn(this.#child, this.#path, this.#timeLimitMs);
+      return await readRules(run, (tool, problem) => this.#report(tool, problem));
+    } catch (error) {
+      this.#report('', new SluiceError('ERR_DNAT', messageOf(error), { cause: error }));
+      return [];
+    }
+  }
+
+  #report(tool: string, problem: SluiceError): void {
+    if (this.#reported.has(tool)) return;
+    this.#reported.add(tool);
+    this.#onProblem(problem);
+  }
+}
+
+/** An unprivileged user's PATH often lacks the folders of iptables and nft. */
+function systemPath(): string {
+  return [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin']
+    .filter(Boolean)
+    .join(':');
+}

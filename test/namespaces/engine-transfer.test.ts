@@ -1,0 +1,133 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { tool, userNamespaces } from '../harness/needs.js';
+import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
+import { Digester, payload, receive, send, streamOf } from '../harness/tcp-payload.js';
+import type { TcpSocket } from '../harness/tcp-socket.js';
+import { until } from '../harness/wait.js';
+
+const DEADLINE_MS = 50_000;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** The way down begins elsewhere in the payload, so that the two can't be mistaken for each other. */
+const DOWN_OFFSET = 500_000;
+
+describeWith([userNamespaces, tool('ip')], 'a transfer', () => {
+  const suite = perSuite();
+  const test = perTest();
+  let forwarding: Forwarding;
+
+  beforeAll(async () => {
+    forwarding = await startForwarding(suite);
+  });
+
+  it.each([
+    0,
+    1,
+    2,
+    KIB - 1,
+    KIB,
+    KIB + 1,
+    64 * KIB - 1,
+    64 * KIB,
+    64 * KIB + 1,
+    256 * KIB - 1,
+    256 * KIB,
+    256 * KIB + 1,
+    MIB,
+    16 * MIB + 3,
+    256 * MIB,
+  ])('of %i bytes arrives whole, both ways at once', async (bytes) => {
+    await transferBothWays(bytes);
+  });
+
+  it('of 1 GiB arrives whole, both ways at once', { timeout: 120_000 }, async () => {
+    await transferBothWays(1024 * MIB);
+  });
+
+  it('in writes of one byte arrives whole', async () => {
+    await transferBothWays(20_000, 1);
+  });
+
+  it('of many sizes on connections at the same time arrives whole', async () => {
+    const sizes = Array.from({ length: 24 }, (_, index) => index ** 4 * 7);
+    await Promise.all(sizes.map((bytes) => transferBothWays(bytes)));
+  });
+
+  async function transferBothWays(bytes: number, chunkBytes?: number): Promise<void> {
+    const { client, server } = await forwarding.connection(test);
+    const [near, far] = [streamOf(client), streamOf(server)];
+    test.defer(() => [near, far].forEach((stream) => stream.destroy()));
+    const [up, down, atServer, atClient] = await Promise.all([
+      send(near, 0, bytes, chunkBytes),
+      send(far, DOWN_OFFSET, bytes, chunkBytes),
+      receive(far),
+      receive(near),
+    ]);
+    expect(up.bytes).toBe(bytes);
+    expect(down.bytes).toBe(bytes);
+    expect(atServer).toEqual(up);
+    expect(atClient).toEqual(down);
+  }
+
+  describe.each([
+    ['the server', ({ client, server }: Pair) => [client, server] as const],
+    ['the client', ({ client, server }: Pair) => [server, client] as const],
+  ])('to %s', (_, order) => {
+    it('that reads little by little, and only when all buffers are full', async () => {
+      const [source, sink] = order(await forwarding.connection(test, 'shrunk'));
+      await transferInSteps(source, sink, 3 * MIB, 997);
+    });
+
+    it('that lets a stream wait again and again', async () => {
+      const [source, sink] = order(await forwarding.connection(test));
+      await transferInSteps(source, sink, 32 * MIB, 64 * KIB);
+    });
+  });
+
+  /** The reader starts when the writer has to wait, and reads until nothing is left to read. */
+  async function transferInSteps(
+    source: TcpSocket,
+    sink: TcpSocket,
+    total: number,
+    readBytes: number,
+  ): Promise<void> {
+    const sent = new Digester();
+    const received = new Digester();
+    let isEnded = false;
+    const step = () => {
+      const before = sent.bytes;
+      write(source, sent, total);
+      if (sent.bytes === total && !isEnded) {
+        source.finish();
+        isEnded = true;
+      }
+      const isWriterStuck = sent.bytes === before;
+      return isWriterStuck && read(sink, received, readBytes);
+    };
+    await until(step, DEADLINE_MS, 'the end of the transfer');
+    expect(received.bytes).toBe(total);
+    expect(received.digest()).toEqual(sent.digest());
+  }
+
+  function write(socket: TcpSocket, sent: Digester, total: number): void {
+    while (sent.bytes < total) {
+      const chunk = payload(sent.bytes, Math.min(64 * KIB, total - sent.bytes));
+      const took = socket.send(chunk);
+      if (took < 0) return;
+      sent.add(chunk.subarray(0, took));
+    }
+  }
+
+  /** True at the end of the stream. */
+  function read(socket: TcpSocket, received: Digester, most: number): boolean {
+    for (let chunk = socket.receive(most); chunk !== undefined; chunk = socket.receive(most)) {
+      if (!Buffer.isBuffer(chunk)) {
+        expect(chunk).toBe('FIN');
+        return true;
+      }
+      received.add(chunk);
+    }
+    return false;
+  }
+});
