@@ -15,11 +15,16 @@ import type {
   Status,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/protocol.js';
+import type { Address } from '../msg/sockaddr.js';
 import { AgentProcess } from './agent.js';
+import { isLoopback } from './dial.js';
+import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
 
 const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6'];
+/** The tap has one address, and it is an IPv4 one. */
+const TAP_PROTOS: readonly Proto[] = ['tcp', 'tcp4'];
 
 /** An agent that lived shorter has met something that the next one would meet as well. */
 const MIN_AGENT_LIFE_MS = 1000;
@@ -28,11 +33,20 @@ const MIN_AGENT_LIFE_MS = 1000;
 interface Run {
   readonly child: ChildContext;
   readonly poller: Poller;
+  readonly resolver: DnatResolver;
   /** From now on no agent is replaced. */
   isOver: boolean;
 }
 
+export interface DriverOptions {
+  /** Servers see the client's own address where that can work. Default: true. */
+  readonly sourceIPTransparent?: boolean;
+  /** Which ChildHostIP engines are told to use. Default: loopback. */
+  readonly childHostIP?: 'loopback' | 'tap';
+}
+
 export class Driver implements ParentDriver {
+  readonly #options: DriverOptions;
   readonly #table: PortTable;
   /** The agent that serves now, or will once it has every port. */
   #agent: Promise<AgentProcess> = Promise.reject(
@@ -40,9 +54,10 @@ export class Driver implements ParentDriver {
   );
   #giveUp: (reason: Error) => void = () => {};
 
-  constructor() {
+  constructor(options: DriverOptions = {}) {
+    this.#options = options;
     this.#agent.catch(() => {});
-    this.#table = new PortTable(PROTOS, {
+    this.#table = new PortTable(this.#protos, {
       addPort: (port, sockets) => this.#ask((agent) => agent.addPort(port, sockets)),
       removePort: (id) => this.#ask((agent) => agent.removePort(id)),
     });
@@ -66,7 +81,11 @@ export class Driver implements ParentDriver {
   }
 
   async info(): Promise<PortDriverInfo> {
-    return { driver: 'sluice', protos: PROTOS, disallowLoopbackChildIP: false };
+    return {
+      driver: 'sluice',
+      protos: this.#protos,
+      disallowLoopbackChildIP: this.#options.childHostIP === 'tap',
+    };
   }
 
   /** Counters of the agent since it started. */
@@ -85,7 +104,7 @@ export class Driver implements ParentDriver {
     quit: AbortSignal,
     cctx: ChildContext,
   ): Promise<void> {
-    const run: Run = { child: cctx, poller: new Poller(), isOver: false };
+    const run = this.#newRun(cctx);
     const failed = new Promise<never>((_, reject) => {
       this.#giveUp = reject;
     });
@@ -103,9 +122,27 @@ export class Driver implements ParentDriver {
     }
   }
 
+  get #protos(): readonly Proto[] {
+    return this.#options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS;
+  }
+
+  #newRun(child: ChildContext): Run {
+    const resolver = new DnatResolver(child, { onProblem: ({ message }) => warn(message) });
+    return { child, poller: new Poller(), resolver, isOver: false };
+  }
+
+  /** Containers behind a port, best first. Never rejects. */
+  async #targetsOf(id: number, { resolver }: Run): Promise<Address[]> {
+    const loopback = this.#table.dialAddresses(id).filter(({ ip }) => isLoopback(ip));
+    const found = await Promise.all(
+      loopback.map(({ ip, port }) => resolver.resolve({ proto: 'tcp', ip, port })),
+    );
+    return found.flat();
+  }
+
   /** Resolves with an agent that has every port; no process is left when it rejects. */
   async #start(run: Run): Promise<AgentProcess> {
-    const agent = await AgentProcess.start(run.child, run.poller, async () => []);
+    const agent = await AgentProcess.start(run.child, run.poller, (id) => this.#targetsOf(id, run));
     const startedAt = performance.now();
     try {
       await this.#table.handOver(agent);
@@ -122,7 +159,7 @@ export class Driver implements ParentDriver {
   }
 
   async #replace(reason: SluiceError, lifeMs: number, run: Run): Promise<AgentProcess> {
-    process.stderr.write(`sluice: ${reason.message}; starting another\n`);
+    warn(`${reason.message}; starting another`);
     if (lifeMs < MIN_AGENT_LIFE_MS) {
       throw new SluiceError('ERR_AGENT', `agents don't stay up: ${messageOf(reason)}`);
     }
@@ -140,6 +177,10 @@ export class Driver implements ParentDriver {
       await request(await this.#agent);
     }
   }
+}
+
+function warn(text: string): void {
+  process.stderr.write(`sluice: ${text}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ import type { ChildContext, Manager, Spec, Status } from '../msg/port.js';
 import { createApiClient } from './api/client.js';
 import { ownInfo, withPortDriver, type Info } from './api/info.js';
 import { createApi } from './api/server.js';
-import { Driver } from './driver.js';
+import { Driver, type DriverOptions } from './driver.js';
 
 export interface ServeOptions {
   readonly child: ChildContext;
@@ -21,6 +21,7 @@ export interface ServeOptions {
   readonly publish: readonly Spec[];
   /** Ports to take over, with the ids that they must keep. */
   readonly adopt?: readonly Status[];
+  readonly driver?: DriverOptions;
 }
 
 export interface Serving extends AsyncDisposable {
@@ -33,7 +34,7 @@ export interface Serving extends AsyncDisposable {
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const driver = new Driver();
+  const driver = new Driver(options.driver);
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {

@@ -1,17 +1,30 @@
-import { mkdirSync, symlinkSync, copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Status } from '../../dist/msg/port.js';
 import { Cleanup, temporaryFolder } from './cleanup.js';
+import { enterAsUser } from './host-with-subids.js';
+import { ask } from './http.js';
+import type { Namespace } from './namespaces.js';
 import { DOCKER_PATH, DOCKER_PREFIX, pathWith, which } from './paths.js';
 import { type Program, run, start } from './processes.js';
+import { commandsFolder } from './sluice.js';
 
 const READY_MS = 45_000;
 
 /** dockerd gives its containers 15 s before it ends. */
 const GRACE_MS = 30_000;
 
-/** Serves WEB_BODY on port 80. */
+/** Serves WEB_BODY on port 80, and who asks whom as `WHO_PATH`. */
 export const WEB_IMAGE = 'web';
 export const WEB_BODY = 'answer of the container\n';
+/** Answers with the container's host name, and the client's address and port as it sees them. */
+export const WHO_PATH = '/cgi-bin/who';
+export const WEB_COMMAND = ['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www'];
+
+const WHO_SCRIPT = `#!/bin/sh
+printf 'Content-Type: text/plain\\r\\n\\r\\n'
+echo "$HOSTNAME $REMOTE_ADDR $REMOTE_PORT"
+`;
 
 export interface DockerOptions {
   readonly portDriver: string;
@@ -20,6 +33,8 @@ export interface DockerOptions {
   readonly path?: readonly string[];
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly dockerdFlags?: readonly string[];
+  /** Where all of it runs, see makeHostWithSubids; the machine itself without it. */
+  readonly host?: Namespace;
 }
 
 /** A rootless dockerd with folders of its own, which a restart finds again. */
@@ -31,6 +46,7 @@ export class Docker {
   readonly #cleanup: Cleanup;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #flags: readonly string[];
+  readonly #host: Namespace | undefined;
 
   constructor(cleanup: Cleanup, options: DockerOptions) {
     const home = temporaryFolder(new Cleanup());
@@ -44,6 +60,7 @@ export class Docker {
     this.socket = join(runtime, 'docker.sock');
     this.#cleanup = cleanup;
     this.#flags = options.dockerdFlags ?? [];
+    this.#host = options.host;
     this.#env = {
       HOME: home,
       XDG_RUNTIME_DIR: runtime,
@@ -65,10 +82,12 @@ export class Docker {
 
   async start(): Promise<void> {
     const script = join(DOCKER_PREFIX, 'usr/share/docker.io/contrib/dockerd-rootless.sh');
-    const program = await start(this.#cleanup, [script, '--storage-driver=vfs', ...this.#flags], {
-      env: this.#env,
-      graceMs: GRACE_MS,
-    });
+    const command = [script, '--storage-driver=vfs', ...this.#flags];
+    const program = await start(
+      this.#cleanup,
+      this.#host === undefined ? command : enterAsUser(this.#host, ...command),
+      { env: this.#env, graceMs: GRACE_MS },
+    );
     this.#program = program;
     await program.until(() => this.docker('version'), READY_MS, 'an answer of dockerd');
   }
@@ -82,19 +101,36 @@ export class Docker {
     return (await run(['docker', ...args], { env: this.#env })).trim();
   }
 
+  /** Starts a container of WEB_IMAGE and returns its id. */
+  runWeb(...options: readonly string[]): Promise<string> {
+    return this.docker('run', '--detach', ...options, WEB_IMAGE);
+  }
+
+  async removeContainers(): Promise<void> {
+    const ids = await this.docker('ps', '--all', '--quiet');
+    if (ids !== '') await this.docker('rm', '--force', '--volumes', ...ids.split('\n'));
+  }
+
+  /** The ports that rootlesskit's API lists. */
+  async ports(): Promise<readonly Status[]> {
+    const { body } = await ask({ socketPath: join(this.stateDir, 'api.sock'), path: '/v1/ports' });
+    return JSON.parse(body) as Status[];
+  }
+
   /** Makes WEB_IMAGE out of the machine's own busybox: there is no registry. */
   async importWebImage(): Promise<void> {
     const cleanup = new Cleanup();
     try {
       const folder = temporaryFolder(cleanup);
       const root = join(folder, 'root');
-      for (const name of ['bin', 'www']) mkdirSync(join(root, name), { recursive: true });
+      for (const name of ['bin', 'www/cgi-bin']) mkdirSync(join(root, name), { recursive: true });
       copyFileSync(which('busybox') ?? '', join(root, 'bin/busybox'));
       symlinkSync('busybox', join(root, 'bin/sh'));
       writeFileSync(join(root, 'www/index.html'), WEB_BODY);
+      writeFileSync(join(root, 'www', WHO_PATH), WHO_SCRIPT, { mode: 0o755 });
       const tar = join(folder, 'root.tar');
       await run(['tar', '-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
-      const command = JSON.stringify(['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www']);
+      const command = JSON.stringify(WEB_COMMAND);
       // As process 1 it would ignore SIGTERM, and every stop would take ten seconds.
       const changes = ['--change', `CMD ${command}`, '--change', 'STOPSIGNAL SIGKILL'];
       await this.docker('import', ...changes, tar, WEB_IMAGE);
@@ -102,6 +138,19 @@ export class Docker {
       await cleanup.run();
     }
   }
+}
+
+/** The options of a dockerd whose ports sluice publishes. */
+export function sluiceOptions(cleanup: Cleanup): DockerOptions {
+  return { portDriver: 'sluice', path: [commandsFolder(cleanup)] };
+}
+
+/** Added to the options: a detached network namespace, which dockerd 29 enters by itself. */
+export function detachNetns(cleanup: Cleanup): Partial<DockerOptions> {
+  const dockerd = join(temporaryFolder(cleanup), 'dockerd');
+  const script = 'exec nsenter --net="$ROOTLESSKIT_STATE_DIR/netns" dockerd "$@"';
+  writeFileSync(dockerd, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return { rootlesskitFlags: ['--detach-netns'], env: { DOCKERD: dockerd } };
 }
 
 /** A dockerd that answers and has WEB_IMAGE. */

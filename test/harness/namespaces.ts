@@ -11,8 +11,9 @@ export const CLIENT_ADDRESS = { v4: '198.51.100.2', v6: 'fd00:1::2' } as const;
 const READY_MS = 10_000;
 
 const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--mount'];
-const NSENTER = ['nsenter', '--user', '--net', '--mount', '--preserve-credentials'];
-const HOLD = ['sh', '-c', 'ip link set lo up && echo ready && exec sleep infinity'];
+const NSENTER = ['nsenter', '--user', '--net', '--mount'];
+/** Brings loopback up, says that it is ready, and stays. */
+export const HOLD = ['sh', '-c', 'ip link set lo up && echo ready && exec sleep infinity'];
 
 /** Any process in the namespaces stands for them. */
 export interface Namespace {
@@ -48,7 +49,8 @@ async function script(namespace: Namespace, lines: readonly string[]): Promise<v
   await runIn(namespace, ['sh', '-e', '-c', lines.join('\n')]);
 }
 
-async function hold(cleanup: Cleanup, command: readonly string[]): Promise<Namespace> {
+/** Starts a command that ends in HOLD. */
+export async function hold(cleanup: Cleanup, command: readonly string[]): Promise<Namespace> {
   const holder = await start(cleanup, command);
   await holder.line(/^ready$/m, READY_MS);
   return { pid: holder.pid };

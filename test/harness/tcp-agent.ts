@@ -4,6 +4,8 @@ import { run } from './processes.js';
 import { until } from './wait.js';
 
 const DEADLINE_MS = 15_000;
+/** Of proc(5), on every platform of Linux since 2.6. */
+const TICK_MS = 10;
 
 export class AgentProbe {
   readonly pid: number;
@@ -32,10 +34,15 @@ export class AgentProbe {
     return new Set(this.fds().filter((target) => target.startsWith('pipe:'))).size;
   }
 
-  /** User and system time in clock ticks of 10 ms. */
+  /** User and system time in clock ticks, which are 10 ms. */
   cpuTicks(): number {
     const fields = this.#stat();
     return Number(fields[11]) + Number(fields[12]);
+  }
+
+  ageMs(): number {
+    const uptimeS = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
+    return uptimeS * 1000 - Number(this.#stat()[19]) * TICK_MS;
   }
 
   /** The agent does nothing while `work` runs: what happens meanwhile comes to it all at once. */

@@ -13,10 +13,12 @@ import { type Namespace, enter, makeHost, runIn } from './namespaces.js';
 import { REPOSITORY } from './paths.js';
 import { type Program, run, start } from './processes.js';
 import { AgentProbe, findAgent } from './tcp-agent.js';
-import { TcpSocket, connectSocket, listenHere, unbound } from './tcp-socket.js';
+import { TcpSocket, connect, connectSocket, listenHere, unbound } from './tcp-socket.js';
 import { until } from './wait.js';
 
 const DEADLINE_MS = 15_000;
+/** No more than a backlog holds, and than one byte can name. */
+const CONNECTS_AT_ONCE = 100;
 const PROGRAM = join(REPOSITORY, 'test/harness/tcp-inside.ts');
 /** As many as one message carries. */
 const BATCH = 16;
@@ -95,6 +97,24 @@ export class Forwarding {
     if (buffers === 'shrunk') [listener, client].forEach((socket) => socket.shrink());
     connectSocket(client, await this.publish(listener.port));
     return { client, server: await listener.accept(cleanup) };
+  }
+
+  /** Many connections through one port. */
+  async connections(cleanup: Cleanup, count: number): Promise<Pair[]> {
+    const listener = await this.listen(cleanup);
+    const port = await this.publish(listener.port);
+    const pairs: Pair[] = [];
+    while (pairs.length < count) {
+      const missing = Math.min(count - pairs.length, CONNECTS_AT_ONCE);
+      const clients = Array.from({ length: missing }, () => connect(cleanup, port));
+      for (const [index, client] of clients.entries()) client.send(Uint8Array.of(index));
+      for (const _ of clients) {
+        const server = await listener.accept(cleanup);
+        const name = await until(() => server.receive(1), DEADLINE_MS, 'the name of a client');
+        pairs.push({ client: clients[Number(name[0])] as TcpSocket, server });
+      }
+    }
+    return pairs;
   }
 
   /** Waits until the agent has forgotten every flow. */

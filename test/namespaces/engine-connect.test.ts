@@ -71,9 +71,9 @@ describeWith([userNamespaces, tool('ip'), tool('ss')], 'connecting to the server
     for (const _ of clients) {
       const server = await listener.accept(test);
       await server.expect('hello');
+      server.close();
     }
-    for (const client of clients) client.close();
-    await forwarding.idle();
+    for (const client of clients) expect(await client.outcome()).toEqual({ text: '', end: 'FIN' });
   });
 
   it('falls back from 127.0.0.1 to ::1 where childIP is empty', async () => {

@@ -2,9 +2,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
-import { Digester, payload, receive, send, streamOf } from '../harness/tcp-payload.js';
+import { receive, send, streamOf } from '../harness/tcp-payload.js';
 import type { TcpSocket } from '../harness/tcp-socket.js';
+import { Transfer } from '../harness/tcp-transfer.js';
 import { until } from '../harness/wait.js';
+
+type Ends = readonly [TcpSocket, TcpSocket];
 
 const DEADLINE_MS = 50_000;
 const KIB = 1024;
@@ -75,59 +78,25 @@ describeWith([userNamespaces, tool('ip')], 'a transfer', () => {
     ['the client', ({ client, server }: Pair) => [server, client] as const],
   ])('to %s', (_, order) => {
     it('that reads little by little, and only when all buffers are full', async () => {
-      const [source, sink] = order(await forwarding.connection(test, 'shrunk'));
-      await transferInSteps(source, sink, 3 * MIB, 997);
+      await transferInSteps(order(await forwarding.connection(test, 'shrunk')), 3 * MIB, 997);
     });
 
     it('that lets a stream wait again and again', async () => {
-      const [source, sink] = order(await forwarding.connection(test));
-      await transferInSteps(source, sink, 32 * MIB, 64 * KIB);
+      await transferInSteps(order(await forwarding.connection(test)), 32 * MIB, 64 * KIB);
     });
   });
 
   /** The reader starts when the writer has to wait, and reads until nothing is left to read. */
-  async function transferInSteps(
-    source: TcpSocket,
-    sink: TcpSocket,
-    total: number,
-    readBytes: number,
-  ): Promise<void> {
-    const sent = new Digester();
-    const received = new Digester();
-    let isEnded = false;
+  async function transferInSteps([source, sink]: Ends, total: number, most: number) {
+    const transfer = new Transfer(source, sink, total);
     const step = () => {
-      const before = sent.bytes;
-      write(source, sent, total);
-      if (sent.bytes === total && !isEnded) {
-        source.finish();
-        isEnded = true;
-      }
-      const isWriterStuck = sent.bytes === before;
-      return isWriterStuck && read(sink, received, readBytes);
+      if (transfer.write() > 0) return false;
+      if (transfer.isSent && transfer.end === undefined) source.finish();
+      transfer.read(most);
+      return transfer.end;
     };
-    await until(step, DEADLINE_MS, 'the end of the transfer');
-    expect(received.bytes).toBe(total);
-    expect(received.digest()).toEqual(sent.digest());
-  }
-
-  function write(socket: TcpSocket, sent: Digester, total: number): void {
-    while (sent.bytes < total) {
-      const chunk = payload(sent.bytes, Math.min(64 * KIB, total - sent.bytes));
-      const took = socket.send(chunk);
-      if (took < 0) return;
-      sent.add(chunk.subarray(0, took));
-    }
-  }
-
-  /** True at the end of the stream. */
-  function read(socket: TcpSocket, received: Digester, most: number): boolean {
-    for (let chunk = socket.receive(most); chunk !== undefined; chunk = socket.receive(most)) {
-      if (!Buffer.isBuffer(chunk)) {
-        expect(chunk).toBe('FIN');
-        return true;
-      }
-      received.add(chunk);
-    }
-    return false;
+    expect(await until(step, DEADLINE_MS, 'the end of the transfer')).toBe('FIN');
+    expect(transfer.received.bytes).toBe(total);
+    expect(transfer.received.digest()).toEqual(transfer.sent.digest());
   }
 });

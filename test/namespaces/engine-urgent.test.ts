@@ -2,12 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
-import { Digester, payload } from '../harness/tcp-payload.js';
-import { MSG_OOB, type TcpSocket } from '../harness/tcp-socket.js';
-import { until } from '../harness/wait.js';
+import { MSG_OOB } from '../harness/tcp-socket.js';
+import { BLOCK_BYTES, Transfer } from '../harness/tcp-transfer.js';
 
-const DEADLINE_MS = 15_000;
-const BLOCK_BYTES = 64 * 1024;
+const BURST_BLOCKS = 16;
 
 describeWith([userNamespaces, tool('ip')], 'urgent data', () => {
   const suite = perSuite();
@@ -65,49 +63,22 @@ describeWith([userNamespaces, tool('ip')], 'urgent data', () => {
 
     it('in a stream is neither lost nor the end of it', async () => {
       const { near, far } = await open();
-      const total = 24 << 20;
-      const { sent, received } = await transfer(near, far, total, (block) => block % 11 === 10);
-      expect(received.bytes).toBe(total);
-      expect(received.digest()).toEqual(sent.digest());
+      const flagsOf = (block: number) => (block % 11 === 10 ? MSG_OOB : 0);
+      const transfer = new Transfer(near, far, 24 << 20, { flagsOf });
+      await transfer.complete();
+      expect(transfer.received.digest()).toEqual(transfer.sent.digest());
     });
 
     it('at the end of every burst of a stream holds nothing back', async () => {
       const { near, far } = await open();
       for (let burst = 0; burst < 6; burst++) {
-        const isLast = (block: number) => block === 15;
-        const { sent, received } = await transfer(near, far, 16 * BLOCK_BYTES, isLast);
-        expect(received.digest()).toEqual(sent.digest());
+        const flagsOf = (block: number) => (block === BURST_BLOCKS - 1 ? MSG_OOB : 0);
+        const transfer = new Transfer(near, far, BURST_BLOCKS * BLOCK_BYTES, { flagsOf });
+        await transfer.complete();
+        expect(transfer.received.digest()).toEqual(transfer.sent.digest());
       }
       near.finish();
       expect(await far.outcome()).toEqual({ text: '', end: 'FIN' });
     });
   });
-
-  /** Sends blocks, the last byte of some of them urgent, and receives as many bytes. */
-  async function transfer(
-    near: TcpSocket,
-    far: TcpSocket,
-    total: number,
-    isUrgent: (block: number) => boolean,
-  ) {
-    const sent = new Digester();
-    const received = new Digester();
-    const step = () => {
-      while (sent.bytes < total) {
-        const block = Math.floor(sent.bytes / BLOCK_BYTES);
-        const rest = (block + 1) * BLOCK_BYTES - sent.bytes;
-        const chunk = payload(sent.bytes, rest);
-        const took = near.send(chunk, isUrgent(block) ? MSG_OOB : 0);
-        if (took < 0) break;
-        sent.add(chunk.subarray(0, took));
-      }
-      for (let chunk = far.receive(); chunk !== undefined; chunk = far.receive()) {
-        if (!Buffer.isBuffer(chunk)) throw new Error(`the stream ended by ${chunk}`);
-        received.add(chunk);
-      }
-      return received.bytes >= total;
-    };
-    await until(step, DEADLINE_MS, `${total} bytes`);
-    return { sent, received };
-  }
 });

@@ -11,6 +11,10 @@ import { SOCKADDR_IN6_BYTES } from '../../msg/sockaddr.js';
  */
 const LOCAL_SEND_BUFFER_BYTES = 128 * 1024;
 
+/** A container that is taken off its network sends no FIN: only probes find that it is gone. */
+const KEEPALIVE_IDLE_S = 60;
+const KEEPALIVE_INTERVAL_S = 15;
+
 const INT_BYTES = 4;
 const ADDRESS_OFFSET = 64;
 /** An int or struct linger at 0, its length at 8, a sockaddr at ADDRESS_OFFSET. */
@@ -35,6 +39,9 @@ export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_NODELAY, 1);
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_SNDBUF, LOCAL_SEND_BUFFER_BYTES);
+  setIntOption(fd, linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
+  setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+  setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
   let result = source === undefined ? 0 : bindToSource(fd, family, source);
   if (result === 0) result = withSockAddr(libc.connect, fd, server);
   if (result === 0 || result === linux.EINPROGRESS) return fd;

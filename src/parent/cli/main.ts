@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { parsePortSpec } from '../../msg/spec.js';
 import { VERSION } from '../api/version.js';
+import type { DriverOptionTexts } from '../launcher/driver-options.js';
 import { oneLine, report } from './report.js';
 
 const SPEC_FORM = '[parentIP:]parentPort:[childIP:]childPort/proto, IPv6 in brackets';
@@ -12,7 +13,7 @@ interface ApiOptions {
   readonly json?: true;
 }
 
-interface RunOptions {
+interface RunOptions extends DriverOptionTexts {
   readonly publish: string[];
   readonly stateDir?: string;
 }
@@ -61,12 +62,21 @@ function addLaunchCommands(program: Command, exitWith: (code: number) => void): 
     .usage('[-p SPEC...] [--state-dir DIR] -- COMMAND [ARG...]')
     .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`, [])
     .option('--state-dir <dir>', 'directory for api.sock and the like (default: a temporary one)')
+    .addOption(transparentOption())
     .argument('<command...>', 'what to run')
     .passThroughOptions()
     .action(async (command: string[], options: RunOptions) => {
       const { run } = await import('../launcher/run.js');
-      const { publish, ...rest } = options;
-      exitWith(await run({ publish: publish.map(parsePortSpec), command, ...rest }));
+      const { driverOptions } = await import('../launcher/driver-options.js');
+      const { publish, stateDir } = options;
+      exitWith(
+        await run({
+          publish: publish.map(parsePortSpec),
+          command,
+          ...(stateDir !== undefined && { stateDir }),
+          driver: driverOptions(options),
+        }),
+      );
     });
   example(
     program.command('attach'),
@@ -74,9 +84,17 @@ function addLaunchCommands(program: Command, exitWith: (code: number) => void): 
   )
     .description("Take over the ports of a running rootlesskit, the builtin driver's included")
     .requiredOption('--state-dir <dir>', "rootlesskit's state directory")
-    .action(async (options: { stateDir: string }) => {
+    .addOption(transparentOption())
+    .addOption(
+      new Option(
+        '--child-host-ip <which>',
+        "address that engines write DNAT rules for: 'loopback' or 'tap'",
+      ),
+    )
+    .action(async (options: DriverOptionTexts & { readonly stateDir: string }) => {
       const { attach } = await import('../launcher/attach.js');
-      exitWith(await attach(options));
+      const { driverOptions } = await import('../launcher/driver-options.js');
+      exitWith(await attach({ stateDir: options.stateDir, driver: driverOptions(options) }));
     });
   // For the help only: main() takes every other call.
   example(
@@ -120,6 +138,13 @@ function addApiCommands(program: Command): void {
 function apiCommand(program: Command, name: string, exampleLine: string): Command {
   const command = example(program.command(name), exampleLine).addOption(socketOption());
   return name === 'remove-ports' ? command : command.option('--json', 'print JSON');
+}
+
+function transparentOption(): Option {
+  return new Option(
+    '--source-ip-transparent <bool>',
+    "whether servers see the client's own address (default: true)",
+  );
 }
 
 function socketOption(): Option {

@@ -41,7 +41,7 @@ export async function runnerIn(
         encoding: 'utf8',
         env: { PATH: path, LC_ALL: 'C', XTABLES_LOCKFILE },
         maxBuffer: MAX_OUTPUT_BYTES,
-        timeout: Math.max(1, deadline - performance.now()),
+        timeout: Math.max(1, Math.ceil(deadline - performance.now())),
         killSignal: 'SIGKILL',
       } as const;
       execFile('nsenter', [...enter, program, ...args], options, (error, stdout, stderr) => {

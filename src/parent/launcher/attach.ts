@@ -13,6 +13,7 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Spec, Status } from '../../msg/port.js';
 import { type ApiClient, createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
+import type { DriverOptions } from '../driver.js';
 import { type Serving, serve } from '../serve.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
 import { readChildPid } from './state-dir.js';
@@ -22,8 +23,13 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** These have no port table: there is nothing to take, and nothing to give back. */
 const WITHOUT_PORTS: readonly (string | undefined)[] = [undefined, 'none', 'implicit'];
 
+export interface AttachOptions {
+  readonly stateDir: string;
+  readonly driver?: DriverOptions;
+}
+
 /** Resolves with the exit code when the namespaces have ended, or after a signal. */
-export async function attach(options: { readonly stateDir: string }): Promise<number> {
+export async function attach(options: AttachOptions): Promise<number> {
   const stateDir = absolute(options.stateDir);
   assertOwn(stateDir);
   readChildPid(stateDir);
@@ -49,6 +55,7 @@ export async function attach(options: { readonly stateDir: string }): Promise<nu
       upstreamApi,
       publish: [],
       adopt,
+      driver: options.driver ?? {},
     });
     specs = await serveUntil(Promise.race([life.end, stop.signalled]), serving);
   } finally {

@@ -5,12 +5,20 @@ import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { createApiClient } from '../api/client.js';
 import { serve } from '../serve.js';
+import { driverOptions } from './driver-options.js';
 import { Gate } from './gate.js';
 import { allValues, type CommandLine, lastValue, wordsWithout } from './options.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
 import { supervise } from './supervise.js';
 
-const OURS = ['port-driver', 'publish', 'p', 'state-dir'] as const;
+const OURS = [
+  'port-driver',
+  'publish',
+  'p',
+  'state-dir',
+  'source-ip-transparent',
+  'child-host-ip',
+] as const;
 
 /** Runs `real` with --port-driver=none and takes the port driver's place. */
 export async function launch(real: string, line: CommandLine): Promise<number> {
@@ -25,6 +33,10 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   const publish = allValues(line, 'publish', 'p')
     .flatMap((value) => value.split(','))
     .map((value) => parsePortSpec(value.trim()));
+  const driver = driverOptions({
+    sourceIpTransparent: lastValue(line, 'source-ip-transparent'),
+    childHostIp: lastValue(line, 'child-host-ip'),
+  });
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
   let isMoved = false;
@@ -45,7 +57,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
         isMoved = true;
         const { networkDriver } = await createApiClient(upstreamApi).info();
         const child = childContextOf(stateDir, networkDriver?.childIP);
-        return serve({ child, stateDir, apiSocket: apiSocketOf(stateDir), upstreamApi, publish });
+        const apiSocket = apiSocketOf(stateDir);
+        return serve({ child, stateDir, apiSocket, upstreamApi, publish, driver });
       },
     });
   } finally {

@@ -4,12 +4,27 @@
  */
 import { spawnSync } from 'node:child_process';
 import { findRootlesskit } from './find.js';
-import { allValues, isTrue, lastValue, parseCommandLine, parseHelp } from './options.js';
+import {
+  type OptionTable,
+  allValues,
+  isTrue,
+  lastValue,
+  parseCommandLine,
+  parseHelp,
+} from './options.js';
 import { type CommandLine, wordsWithout } from './options.js';
+
+/** Known to newer versions of rootlesskit, or to us alone. */
+const OUR_OPTIONS: OptionTable = new Map([
+  ['source-ip-transparent', false],
+  ['child-host-ip', true],
+]);
 
 const HELP_NOTE = `
 With --port-driver=sluice this rootlesskit is started with --port-driver=none, and sluice publishes
 the ports: those of --publish, and those asked for through the API socket in the state directory.
+  --source-ip-transparent=false  servers see the agent's address instead of the client's
+  --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
 See also: sluice --help
 `;
 
@@ -22,7 +37,7 @@ export async function launchRootlesskit(args: readonly string[]): Promise<number
   const real = findRootlesskit(process.env);
   // What is not even mentioned can't be asked for: spares the common case the question.
   const line = args.some((word) => /^(?:--?port-driver=)?sluice$/.test(word))
-    ? parseCommandLine(args, parseHelp(helpOf(real)))
+    ? parseCommandLine(args, new Map([...parseHelp(helpOf(real)), ...OUR_OPTIONS]))
     : undefined;
   if (line === undefined || lastValue(line, 'port-driver') !== 'sluice') {
     return become(real, args);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import type { Spec } from '../../msg/port.js';
+import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
 import { Gate } from './gate.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
@@ -13,6 +14,7 @@ export interface RunOptions {
   readonly command: readonly string[];
   /** Where to serve the API; without it a folder of its own for as long as the command runs. */
   readonly stateDir?: string;
+  readonly driver?: DriverOptions;
 }
 
 const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--'] as const;
@@ -28,7 +30,12 @@ const FORBIDDING = [
  * Runs `command` in a user and network namespace of its own, with ports published.
  * Resolves with its exit code; 128 and the signal's number after a signal.
  */
-export async function run({ publish, command, stateDir: given }: RunOptions): Promise<number> {
+export async function run({
+  publish,
+  command,
+  stateDir: given,
+  driver = {},
+}: RunOptions): Promise<number> {
   const { stateDir, made } = makeStateDir(given);
   const gate = new Gate(stateDir);
   let inNamespaces = false;
@@ -39,7 +46,8 @@ export async function run({ publish, command, stateDir: given }: RunOptions): Pr
       gate,
       serve: (pid) => {
         inNamespaces = true;
-        return serve({ child: { pid }, stateDir, apiSocket: apiSocketOf(stateDir), publish });
+        const apiSocket = apiSocketOf(stateDir);
+        return serve({ child: { pid }, stateDir, apiSocket, publish, driver });
       },
     });
     if (!inNamespaces && code === 1) throw noNamespaces();

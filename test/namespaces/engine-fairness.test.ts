@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, expect, it } from 'vitest';
+import { tool, userNamespaces } from '../harness/needs.js';
+import { type Program, start } from '../harness/processes.js';
+import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { type Forwarding, startForwarding } from '../harness/tcp-forwarding.js';
+import { connect } from '../harness/tcp-socket.js';
+import { until } from '../harness/wait.js';
+
+const DEADLINE_MS = 30_000;
+const STREAMS = 4;
+const REQUESTS = 50;
+const MIB = 1024 * 1024;
+
+describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams', () => {
+  const suite = perSuite();
+  const test = perTest();
+  let forwarding: Forwarding;
+
+  beforeAll(async () => {
+    forwarding = await startForwarding(suite);
+  });
+
+  it('answers small requests meanwhile, and starves none of the streams', async () => {
+    const streams: Program[] = [];
+    for (let stream = 0; stream < STREAMS; stream++) streams.push(await startStream());
+    await until(() => streams.every((it) => bytesRead(it) > MIB), DEADLINE_MS, 'all streams');
+
+    const listener = await forwarding.listen(test);
+    const client = connect(test, await forwarding.publish(listener.port));
+    const server = await listener.accept(test);
+    const before = streams.map(bytesRead);
+    for (let request = 0; request < REQUESTS; request++) {
+      client.send(`question ${request}`);
+      await server.expect(`question ${request}`);
+      server.send(`answer ${request}`);
+      await client.expect(`answer ${request}`);
+    }
+    const after = streams.map(bytesRead);
+    expect(streams.map((_, index) => (after[index] ?? 0) - (before[index] ?? 0) > MIB)).toEqual(
+      streams.map(() => true),
+    );
+  });
+
+  /** The reading end of an endless stream. */
+  async function startStream(): Promise<Program> {
+    const listener = await forwarding.listen(test);
+    const { port } = listener;
+    listener.close();
+    const reader = await forwarding.start(test, [
+      'socat',
+      '-u',
+      `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr`,
+      'OPEN:/dev/null,wronly',
+    ]);
+    const target = await forwarding.publish(port);
+    const isListening = async () => (await forwarding.run(['ss', '-tln'])).includes(`:${port} `);
+    await until(isListening, DEADLINE_MS, 'a listening socat');
+    await start(test, ['socat', '-u', 'OPEN:/dev/zero', `TCP:127.0.0.1:${target}`]);
+    return reader;
+  }
+
+  /** See proc_pid_io(5). */
+  function bytesRead({ pid }: Program): number {
+    return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+  }
+});

@@ -1,0 +1,234 @@
+import { EventEmitter, once } from 'node:events';
+import { createServer } from 'node:net';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { messageOf, SluiceError } from '../../src/msg/errors.js';
+import type { Spec } from '../../src/msg/port.js';
+import type { AgentPort } from '../../src/msg/protocol.js';
+import { PortTable, type PortServer } from '../../src/parent/ports.js';
+import { until } from '../harness/wait.js';
+import { freePort } from './support/free-port.js';
+
+/** Forwards nothing: remembers what it was asked, and answers when it is told to. */
+class Server implements PortServer {
+  readonly ports = new Map<number, AgentPort>();
+  readonly asked: string[] = [];
+  failure: Error | undefined;
+  #gate: Promise<void> = Promise.resolve();
+
+  /** Holds every answer back until the result is called. */
+  hold(): () => void {
+    const { promise, resolve } = withResolvers();
+    this.#gate = promise;
+    return resolve;
+  }
+
+  async addPort(port: AgentPort, sockets: readonly number[]): Promise<void> {
+    this.asked.push(`add ${port.id} with ${sockets.length}`);
+    await this.#answer();
+    this.ports.set(port.id, port);
+  }
+
+  async removePort(id: number): Promise<void> {
+    this.asked.push(`remove ${id}`);
+    await this.#answer();
+    if (!this.ports.delete(id)) throw new SluiceError('ERR_PORT_ID', `there is no port ${id}`);
+  }
+
+  async #answer(): Promise<void> {
+    await this.#gate;
+    if (this.failure !== undefined) throw this.failure;
+  }
+}
+
+let server: Server;
+let table: PortTable;
+let spec: Spec;
+
+beforeEach(async () => {
+  server = new Server();
+  table = new PortTable(['tcp', 'tcp4', 'tcp6'], server);
+  spec = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: await freePort(), childPort: 80 };
+  return () => table.close();
+});
+
+describe('adding', () => {
+  test('fifty times the same address at once succeeds once', async () => {
+    const results = await Promise.allSettled(Array.from({ length: 50 }, () => table.addPort(spec)));
+    const reasons = results.flatMap((result) =>
+      result.status === 'rejected' ? [String(result.reason)] : [],
+    );
+    expect(reasons).toEqual(Array(49).fill('SluiceError: conflict with ID 1'));
+    expect(await table.listPorts()).toEqual([{ id: 1, spec }]);
+    expect(server.asked).toEqual(['add 1 with 1']);
+  });
+
+  test.each([
+    ['the same with another childPort', { childPort: 81 }, 'conflict with ID 1'],
+    ['tcp4 after tcp', { proto: 'tcp4' }, 'conflict with ID 1'],
+    ['a wildcard after one address', { parentIP: '' }, 'conflict with ID 1'],
+    ['tcp4 on every address', { parentIP: '0.0.0.0', proto: 'tcp4' }, 'conflict with ID 1'],
+    ['tcp6 on every address', { parentIP: '::', proto: 'tcp6' }, 'added as 2'],
+    ['another loopback address', { parentIP: '127.0.0.2' }, 'added as 2'],
+    ['the loopback address of IPv6', { parentIP: '::1' }, 'added as 2'],
+  ] as const)('%s', async (_, change, outcome) => {
+    await table.addPort(spec);
+    const second = table.addPort({ ...spec, ...change });
+    expect(await second.then(({ id }) => `added as ${id}`, messageOf)).toBe(outcome);
+  });
+
+  test('what can’t be listened on leaves nothing', async () => {
+    const rival = createServer().listen(spec.parentPort, '127.0.0.1');
+    await once(rival, 'listening');
+    await expect(table.addPort(spec)).rejects.toMatchObject({ code: 'ERR_BIND_IN_USE' });
+    expect(await table.listPorts()).toEqual([]);
+    expect(server.asked).toEqual([]);
+    rival.close();
+    await once(rival, 'close');
+    await expect(table.addPort(spec)).resolves.toMatchObject({ spec });
+  });
+
+  test('what the agent refuses leaves nothing', async () => {
+    server.failure = new SluiceError('ERR_AGENT', 'out of watches');
+    await expect(table.addPort(spec)).rejects.toThrow('out of watches');
+    expect(await table.listPorts()).toEqual([]);
+    await bindAndClose(spec);
+  });
+
+  test('is listed once the agent has it, and conflicts from the start', async () => {
+    const answer = server.hold();
+    const added = table.addPort(spec);
+    expect(await table.listPorts()).toEqual([]);
+    await expect(table.addPort(spec)).rejects.toThrow('conflict with ID 1');
+    await expect(table.removePort(1)).rejects.toThrow('there is no port with ID 1');
+    answer();
+    expect(await added).toEqual({ id: 1, spec });
+    expect(await table.listPorts()).toEqual([{ id: 1, spec }]);
+  });
+
+  test('a protocol that this driver lacks says which it has', async () => {
+    await expect(table.addPort({ ...spec, proto: 'udp' })).rejects.toThrow(
+      'protocol udp is not supported; this driver publishes tcp, tcp4, tcp6',
+    );
+  });
+
+  test('a spec that came past every check is refused, not listened on', async () => {
+    const odd = { ...spec, parentPort: 0.5 };
+    await expect(table.addPort(odd)).rejects.toMatchObject({ code: 'ERR_SPEC' });
+  });
+});
+
+describe('removing', () => {
+  test('frees the address before it resolves', async () => {
+    const { id } = await table.addPort(spec);
+    await table.removePort(id);
+    await expect(bindAndClose(spec)).resolves.toBeUndefined();
+  });
+
+  test('frees the address even when the agent fails', async () => {
+    const { id } = await table.addPort(spec);
+    server.failure = new SluiceError('ERR_AGENT', 'confused');
+    await expect(table.removePort(id)).rejects.toThrow('confused');
+    expect(await table.listPorts()).toEqual([]);
+    await bindAndClose(spec);
+  });
+
+  test('twice at once succeeds once', async () => {
+    const { id } = await table.addPort(spec);
+    const results = await Promise.allSettled([table.removePort(id), table.removePort(id)]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  });
+
+  test('keeps the address taken until it is done', async () => {
+    const { id } = await table.addPort(spec);
+    const answer = server.hold();
+    const removed = table.removePort(id);
+    await expect(table.addPort(spec)).rejects.toThrow('conflict with ID 1');
+    answer();
+    await removed;
+    await expect(table.addPort(spec)).resolves.toMatchObject({ id: 2 });
+  });
+
+  test('never gives an id to be used again', async () => {
+    const ids: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const { id } = await table.addPort(spec);
+      ids.push(id);
+      await table.removePort(id);
+    }
+    expect(ids).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test.each([0, -1, 7, NaN])('the unknown id %d is refused', async (id) => {
+    await expect(table.removePort(id)).rejects.toThrow(
+      `there is no port with ID ${id}; list-ports shows them`,
+    );
+  });
+});
+
+describe('adopting', () => {
+  test('keeps the id, and later ones are above it', async () => {
+    expect(await table.adoptPort({ id: 7, spec })).toEqual({ id: 7, spec });
+    await expect(table.adoptPort({ id: 7, spec })).rejects.toThrow('id 7 is in use');
+    const other = { ...spec, parentIP: '127.0.0.2' };
+    expect(await table.adoptPort({ id: 3, spec: other })).toEqual({ id: 3, spec: other });
+    const last = { ...spec, parentIP: '127.0.0.3' };
+    expect(await table.addPort(last)).toEqual({ id: 8, spec: last });
+    expect((await table.listPorts()).map(({ id }) => id)).toEqual([3, 7, 8]);
+  });
+});
+
+describe('handing over to another agent', () => {
+  test('gives it what is open, not what is still being opened', async () => {
+    await table.addPort(spec);
+    const answer = server.hold();
+    const opening = table.addPort({ ...spec, parentIP: '127.0.0.2' });
+    const successor = new Server();
+    await table.handOver(successor);
+    expect(successor.asked).toEqual(['add 1 with 1']);
+    answer();
+    await opening;
+  });
+
+  test('gives it a port that is being removed: the removal comes after', async () => {
+    const { id } = await table.addPort(spec);
+    const answer = server.hold();
+    const removed = table.removePort(id);
+    const successor = new Server();
+    await table.handOver(successor);
+    await successor.removePort(id);
+    answer();
+    await removed;
+    expect(successor.ports.size).toBe(0);
+  });
+});
+
+test('closing frees every address, of ports that are being opened or removed too', async () => {
+  const specs = ['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((parentIP) => ({ ...spec, parentIP }));
+  const [open, closing, opening] = specs as [Spec, Spec, Spec];
+  await table.addPort(open);
+  const { id } = await table.addPort(closing);
+  const answer = server.hold();
+  const underWay = Promise.allSettled([table.removePort(id), table.addPort(opening)]);
+  await until(() => server.asked.includes('add 3 with 1'), 5_000, 'the third port');
+  table.close();
+  for (const closed of specs) await bindAndClose(closed);
+  expect(await table.listPorts()).toEqual([]);
+  server.failure = new SluiceError('ERR_AGENT_CLOSED', 'the driver is closing');
+  answer();
+  await underWay;
+  expect(await table.listPorts()).toEqual([]);
+});
+
+/** Rejects when the address is taken. */
+async function bindAndClose({ parentIP, parentPort }: Spec): Promise<void> {
+  const probe = createServer().listen(parentPort, parentIP);
+  await once(probe, 'listening');
+  probe.close();
+  await once(probe, 'close');
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  const settled = new EventEmitter();
+  const promise = once(settled, 'settled').then(() => {});
+  return { promise, resolve: () => settled.emit('settled') };
+}

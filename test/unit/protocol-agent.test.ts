@@ -1,0 +1,194 @@
+/** A real agent, compiled, at the other end of a socketpair; here we are its parent. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { Channel, socketPair } from '../../src/msg/channel.js';
+import { Fd } from '../../src/msg/fd.js';
+import { encodeFrame } from '../../src/msg/frame.js';
+import { PROTOCOL_VERSION } from '../../src/msg/protocol.js';
+import { listenAll } from '../../src/parent/listen.js';
+import { REPOSITORY } from '../harness/paths.js';
+import { type Program, start } from '../harness/processes.js';
+import { perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
+import { freePort } from './support/free-port.js';
+import { pendingBytes, rawFrame, sendRaw } from './support/socketpair.js';
+
+const AGENT = [process.execPath, join(REPOSITORY, 'dist/child/main.js')];
+const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: process.pid };
+const PORT = { id: 1, proto: 'tcp', dial: [{ ip: '127.0.0.1', port: 1 }], mayHaveRule: false };
+const DEADLINE_MS = 15_000;
+
+vi.setConfig({ testTimeout: 30_000 });
+
+const cleanup = perTest();
+let agent: Program;
+let channel: Channel;
+let socket: Fd;
+
+beforeEach(async () => {
+  const [ours, theirs] = socketPair();
+  channel = new Channel(ours);
+  socket = new Fd(channel.fd);
+  cleanup.defer(() => channel.close());
+  agent = await start(cleanup, AGENT, { extraFds: [theirs.number] });
+  theirs.close();
+  await received('hello');
+});
+
+/** The next message of that type. */
+async function received(type: string): Promise<object> {
+  const found = () =>
+    [...channel.receive()]
+      .map(({ message }) => message as { type: string })
+      .find((message) => message.type === type);
+  return agent.until(found, DEADLINE_MS, `a message ${type}`);
+}
+
+const agentFds = () => readdirSync(`/proc/${agent.pid}/fd`).length;
+
+/** How it ended, and what it said. */
+async function ended(): Promise<object> {
+  const { code, signal } = await agent.exited(DEADLINE_MS);
+  return { code, signal, stdout: agent.stdout, stderr: agent.stderr };
+}
+
+const FAILED = { code: 1, signal: null, stdout: '' };
+const DONE = { code: 0, signal: null, stdout: '', stderr: '' };
+
+describe('an agent ends with exit code 1 and one line that says why:', () => {
+  test.each([
+    ['garbage', Buffer.alloc(100, 0xff), /^frame of 4294967295 bytes; expected 1 to 1048576$/],
+    ['another protocol', Buffer.from('GET / HTTP/1.1\r\n\r\n'), /^frame of 542393671 bytes; .+$/],
+    ['no bytes', rawFrame(''), /^frame of 0 bytes; expected 1 to 1048576$/],
+    ['no msgpack', rawFrame('\xc1'), /^frame is not msgpack: .+$/],
+    ['no map', rawFrame('\x2a'), /^invalid message: message is 42, expected a map$/],
+    [
+      'an unknown message',
+      encodeFrame({ type: 'reboot' }),
+      /^invalid message: type is "reboot", expected a message type of this protocol version$/,
+    ],
+    [
+      'a field out of range',
+      encodeFrame({ type: 'removePort', request: 1, id: -1 }),
+      /^invalid message: id is -1, expected an integer from 1 to 9007199254740991$/,
+    ],
+    [
+      'another version',
+      encodeFrame({ ...HELLO, version: 99 }),
+      /^the other side speaks protocol version 99, this one \d+; restart the driver .+$/,
+    ],
+    [
+      'a request before hello',
+      encodeFrame({ type: 'stats', request: 1 }),
+      /^stats came before hello$/,
+    ],
+  ])('%s', async (_, bytes, reason) => {
+    sendRaw(socket, bytes);
+    expect(await ended()).toMatchObject(FAILED);
+    expect(agent.stderr).toMatch(new RegExp(`^sluice agent: ${reason.source.slice(1, -1)}\n$`));
+  });
+
+  test.each([
+    ['fds that no message announces', 2, {}, '2 fds came without a message'],
+    ['fewer fds than announced', 1, { fds: 2 }, 'a message announced 2 fds, 1 came with it'],
+    ['more fds than a message can have', 17, { fds: 17 }, 'more than 16 fds, or no room for them'],
+  ])('%s', async (_, count, fields, reason) => {
+    sendRaw(socket, encodeFrame({ ...HELLO, ...fields }), Array<number>(count).fill(0));
+    expect(await ended()).toEqual({ ...FAILED, stderr: `sluice agent: ${reason}\n` });
+  });
+
+  test('a frame cut by the end of its parent', async () => {
+    sendRaw(socket, encodeFrame(HELLO).subarray(0, 7));
+    channel.close();
+    const stderr = 'sluice agent: the other side closed the channel inside a frame\n';
+    expect(await ended()).toEqual({ ...FAILED, stderr });
+  });
+});
+
+describe('an agent ends with exit code 0 and without a word', () => {
+  test('when its parent hangs up', async () => {
+    channel.close();
+    expect(await ended()).toEqual(DONE);
+  });
+
+  test('when its parent hangs up after requests whose answers it does not read', async () => {
+    process.kill(agent.pid, 'SIGSTOP');
+    channel.send(HELLO);
+    for (let request = 1; request <= 100; request++) channel.send({ type: 'stats', request });
+    channel.close();
+    process.kill(agent.pid, 'SIGCONT');
+    expect(await ended()).toEqual(DONE);
+  });
+
+  test('when its parent hangs up with answers unread in its buffer', async () => {
+    channel.send(HELLO);
+    for (let request = 1; request <= 100; request++) channel.send({ type: 'stats', request });
+    await until(() => pendingBytes(socket) > 0, DEADLINE_MS, 'an answer');
+    channel.close();
+    expect(await ended()).toEqual(DONE);
+  });
+});
+
+describe('an agent refuses, closes what came, and goes on:', () => {
+  test.each([
+    ['a socket that is not listening', {}, [0], 'the socket given for port 1 is not listening'],
+    ['a protocol of a later version', { proto: 'udp' }, [0], 'this agent does not forward udp'],
+  ])('%s', async (_, fields, fds, message) => {
+    channel.send(HELLO);
+    const refusal = async (request: number) => {
+      channel.send({ type: 'addPort', request, fds: 1, port: { ...PORT, ...fields } }, fds);
+      expect(await received('failed')).toMatchObject({ request, message });
+      return agentFds();
+    };
+    // The first one opens what the agent keeps in reserve.
+    const before = await refusal(7);
+    expect(await refusal(8)).toBe(before);
+    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+  });
+
+  test('a port that it has, the listener that came too', async () => {
+    channel.send(HELLO);
+    const sockets = await listenAll({
+      proto: 'tcp',
+      parentIP: '127.0.0.1',
+      parentPort: await freePort(),
+      childPort: 1,
+    });
+    const fds = sockets.map(({ number }) => number);
+    channel.send({ type: 'addPort', request: 1, fds: 1, port: PORT }, fds);
+    await received('done');
+    const before = agentFds();
+    channel.send({ type: 'addPort', request: 2, fds: 1, port: PORT }, fds);
+    expect(await received('failed')).toMatchObject({ message: 'port 1 exists already' });
+    expect(agentFds()).toBe(before);
+    channel.send({ type: 'removePort', request: 3, id: 1 });
+    await received('done');
+    expect(agentFds()).toBe(before - 1);
+    for (const listener of sockets) listener.close();
+  });
+
+  test('a port that it has not', async () => {
+    channel.send(HELLO);
+    channel.send({ type: 'removePort', request: 1, id: 9 });
+    expect(await received('failed')).toMatchObject({ request: 1, message: 'there is no port 9' });
+    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+  });
+
+  test('fds with a message that needs none', async () => {
+    const before = agentFds();
+    sendRaw(socket, encodeFrame({ ...HELLO, fds: 3 }), [0, 0, 0]);
+    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+    expect(agentFds()).toBe(before);
+  });
+
+  test('hello once more', async () => {
+    for (let count = 0; count < 3; count++) channel.send(HELLO);
+    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+  });
+});
+
+async function stats(): Promise<object> {
+  channel.send({ type: 'stats', request: 99 });
+  return received('stats');
+}
