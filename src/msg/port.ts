@@ -52,7 +52,26 @@ export interface PortDriverInfo {
   readonly protos: readonly Proto[];
   /** True when ports must not be published to a loopback childIP. */
   readonly disallowLoopbackChildIP: boolean;
+  /** Whether servers see the client's own address. An addition of sluice to RootlessKit's API. */
+  readonly sourceIP: SourceIPInfo;
 }
+
+export type SourceIPInfo = {
+  /** By protocol, as in `protos`. */
+  readonly protos: Readonly<Record<string, SourceIPState>>;
+  readonly flows: {
+    /** Flows that reached the server under the client's own address, since the agent started. */
+    readonly kept: number;
+    /** Flows that had to go without, by reason. */
+    readonly without: Readonly<Record<string, number>>;
+  };
+};
+
+export type SourceIPState = {
+  readonly kept: boolean;
+  /** Why not. */
+  readonly reason?: string;
+};
 
 /** Where the child namespaces are. */
 export interface ChildContext {

@@ -21,6 +21,8 @@ import { isLoopback } from './dial.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
+import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
+import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 
 const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6'];
 /** The tap has one address, and it is an IPv4 one. */
@@ -52,6 +54,7 @@ export class Driver implements ParentDriver {
   #agent: Promise<AgentProcess> = Promise.reject(
     new SluiceError('ERR_DRIVER_STATE', 'the port driver is not running'),
   );
+  #sources: Promise<SourceAddressing> = Promise.resolve(NOT_SET_UP);
   #giveUp: (reason: Error) => void = () => {};
 
   constructor(options: DriverOptions = {}) {
@@ -85,12 +88,18 @@ export class Driver implements ParentDriver {
       driver: 'sluice',
       protos: this.#protos,
       disallowLoopbackChildIP: this.#options.childHostIP === 'tap',
+      sourceIP: sourceIPInfo(await this.#sources, await this.#statsNow()),
     };
   }
 
   /** Counters of the agent since it started. */
   async stats(): Promise<AgentStats> {
     return (await this.#agent).stats();
+  }
+
+  /** Undefined while there is no agent to ask. */
+  #statsNow(): Promise<AgentStats | undefined> {
+    return this.stats().catch(() => undefined);
   }
 
   /** The number under which the agent finds its end of the socketpair. */
@@ -108,6 +117,10 @@ export class Driver implements ParentDriver {
     const failed = new Promise<never>((_, reject) => {
       this.#giveUp = reject;
     });
+    this.#sources =
+      this.#options.sourceIPTransparent === false
+        ? Promise.resolve(SWITCHED_OFF)
+        : setUpSourceAddressing(cctx);
     this.#agent = this.#start(run);
     try {
       await this.#agent;
@@ -118,6 +131,7 @@ export class Driver implements ParentDriver {
       this.#table.close();
       const agent = await this.#agent.catch(() => undefined);
       await agent?.close();
+      await (await this.#sources).undo();
       await run.poller.close();
     }
   }
@@ -145,6 +159,7 @@ export class Driver implements ParentDriver {
     const agent = await AgentProcess.start(run.child, run.poller, (id) => this.#targetsOf(id, run));
     const startedAt = performance.now();
     try {
+      await agent.setSourceFamilies(await this.#sources);
       await this.#table.handOver(agent);
     } catch (error) {
       await agent.close();

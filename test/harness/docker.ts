@@ -7,6 +7,7 @@ import { ask } from './http.js';
 import type { Namespace } from './namespaces.js';
 import { DOCKER_PATH, DOCKER_PREFIX, pathWith, which } from './paths.js';
 import { type Program, run, start } from './processes.js';
+import { endShims } from './shims.js';
 import { commandsFolder } from './sluice.js';
 
 const READY_MS = 45_000;
@@ -54,6 +55,7 @@ export class Docker {
     cleanup.defer(() =>
       run(['unshare', '--user', '--map-auto', '--map-root-user', 'rm', '-rf', home]),
     );
+    cleanup.defer(() => endShims(home));
     const runtime = join(home, 'run');
     mkdirSync(runtime, { mode: 0o700 });
     this.stateDir = join(runtime, 'dockerd-rootless');

@@ -2,6 +2,7 @@
  * Network namespaces of a test's own, made without privileges: a "host" in a new user namespace,
  * and a "client" joined to it by a veth pair. Each lives as long as a process that holds it.
  */
+import { readFileSync } from 'node:fs';
 import type { Cleanup } from './cleanup.js';
 import { type StartOptions, run, start } from './processes.js';
 
@@ -58,7 +59,10 @@ export async function hold(cleanup: Cleanup, command: readonly string[]): Promis
 
 /** The command that runs `command` inside, in the current folder, with all capabilities. */
 export function enter({ pid }: Namespace, ...command: readonly string[]): string[] {
-  return [...NSENTER, `--target=${pid}`, `--wdns=${process.cwd()}`, '--', ...command];
+  // Where groups can't be set, the user is the namespace's root already.
+  const denied = readFileSync(`/proc/${pid}/setgroups`, 'latin1').startsWith('deny');
+  const keep = denied ? ['--preserve-credentials'] : [];
+  return [...NSENTER, ...keep, `--target=${pid}`, `--wdns=${process.cwd()}`, '--', ...command];
 }
 
 /** Runs a program inside to its end and returns its standard output. */

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cleanup, temporaryFolder } from './cleanup.js';
+import { ask } from './http.js';
 import { DOCKER_PATH, pathWith, which } from './paths.js';
 import { type Program, start } from './processes.js';
 
@@ -36,7 +37,7 @@ export interface Rootlesskit {
   readonly childPid: number;
 }
 
-/** Starts rootlesskit and waits until it serves its API. */
+/** Starts rootlesskit and waits until its API tells of the port driver. */
 export async function startRootlesskit(
   cleanup: Cleanup,
   options: RootlesskitOptions,
@@ -59,6 +60,11 @@ export async function startRootlesskit(
   );
   const socket = join(stateDir, 'api.sock');
   const pidFile = join(stateDir, 'child_pid');
-  await program.until(() => existsSync(socket) && existsSync(pidFile), READY_MS, socket);
+  const ready = async () => {
+    const { body } = await ask({ socketPath: socket, path: '/v1/info' });
+    const { portDriver } = JSON.parse(body) as { portDriver?: { driver: string } };
+    return existsSync(pidFile) && (portDriver?.driver ?? 'none') === options.portDriver;
+  };
+  await program.until(() => ready().catch(() => false), READY_MS, `an answer on ${socket}`);
   return { program, stateDir, socket, childPid: Number(readFileSync(pidFile, 'utf8')) };
 }

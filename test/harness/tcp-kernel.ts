@@ -41,6 +41,13 @@ export class KernelPoll {
   }
 }
 
+/** Waits for bytes to read, or for a connection to accept. */
+export async function readable(cleanup: Cleanup, socket: TcpSocket): Promise<void> {
+  const poll = new KernelPoll(cleanup);
+  poll.add(socket, linux.EPOLLIN);
+  await poll.next();
+}
+
 export class KernelPipe {
   readonly #readEnd: Fd;
   readonly #writeEnd: Fd;

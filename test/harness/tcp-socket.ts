@@ -134,7 +134,7 @@ export class TcpSocket {
   }
 
   bind(ip: string, port: number): this {
-    const sockaddr = address(ip, port);
+    const sockaddr = placeAddress(ip, port);
     this.setOption(linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
     must(libc.bind(this.fd, scratch.address + ADDRESS_OFFSET, sockaddr), `bind to ${ip}:${port}`);
     return this;
@@ -180,7 +180,7 @@ export function listenHere(cleanup: Cleanup, port = 0): TcpSocket {
 
 /** Starts to connect `socket`, which `unbound` made; on loopback that is done at once. */
 export function connectSocket(socket: TcpSocket, port: number, ip = '127.0.0.1'): TcpSocket {
-  const length = address(ip, port);
+  const length = placeAddress(ip, port);
   const result = libc.connect(socket.fd, scratch.address + ADDRESS_OFFSET, length);
   if (result !== linux.EINPROGRESS) must(result, `connect to ${ip}:${port}`);
   return socket;
@@ -190,7 +190,15 @@ export function connect(cleanup: Cleanup, port: number, ip = '127.0.0.1'): TcpSo
   return connectSocket(unbound(cleanup, familyOf(ip)), port, ip);
 }
 
-function address(ip: string, port: number): number {
+/** Sends until the kernel takes no more. Returns the number of bytes that it took. */
+export function fill(socket: TcpSocket): number {
+  const block = new Uint8Array(64 * 1024);
+  let total = 0;
+  for (let sent = socket.send(block); sent > 0; sent = socket.send(block)) total += sent;
+  return total;
+}
+
+function placeAddress(ip: string, port: number): number {
   const sockaddr = encodeSockAddr({ ip, port });
   scratch.bytes.set(sockaddr, ADDRESS_OFFSET);
   return sockaddr.length;

@@ -34,10 +34,6 @@ export class Transfer {
     return this.sent.bytes === this.#total;
   }
 
-  get isReceived(): boolean {
-    return this.received.bytes >= this.#total;
-  }
-
   /** Sends until the kernel takes no more. Returns how many bytes it took. */
   write(): number {
     const before = this.sent.bytes;
@@ -52,23 +48,36 @@ export class Transfer {
     return this.sent.bytes - before;
   }
 
+  /** Receives once. Returns false when nothing was left. */
+  readOnce(most?: number): boolean {
+    const chunk = this.end === undefined ? this.#to.receive(most) : undefined;
+    if (Buffer.isBuffer(chunk)) this.received.add(chunk);
+    else this.end ??= chunk;
+    return Buffer.isBuffer(chunk);
+  }
+
   /** Receives until nothing is left, `most` bytes at a time. */
   read(most?: number): void {
-    while (this.end === undefined) {
-      const chunk = this.#to.receive(most);
-      if (chunk === undefined) return;
-      if (Buffer.isBuffer(chunk)) this.received.add(chunk);
-      else this.end = chunk;
-    }
+    while (this.readOnce(most));
+  }
+
+  /** Waits until all that was sent has arrived. */
+  async drain(): Promise<void> {
+    const isDrained = () => {
+      this.read();
+      return this.received.bytes >= this.sent.bytes || this.end !== undefined;
+    };
+    await until(isDrained, DEADLINE_MS, `${this.sent.bytes} bytes`);
   }
 
   /** Writes and reads until everything has arrived. */
   async complete(): Promise<void> {
-    const step = () => {
+    const isWritten = () => {
       this.write();
       this.read();
-      return this.isReceived || this.end !== undefined;
+      return this.isSent || this.end !== undefined;
     };
-    await until(step, DEADLINE_MS, `${this.#total} bytes`);
+    await until(isWritten, DEADLINE_MS, `${this.#total} bytes sent`);
+    await this.drain();
   }
 }

@@ -56,11 +56,29 @@ describeWith(DNAT_NEEDS, 'DNAT rules in the child namespaces', () => {
     expect(await resolve(IPV6)).toEqual([{ ip: 'fd00:7::2', port: 80 }]);
   });
 
-  it('of an IPv4 port serve its IPv6 twin that has none', async () => {
+  /** A process that looks like the docker-proxy of the IPv6 port. */
+  async function proxyTo(containerIP: string): Promise<void> {
+    const options = `-proto tcp -host-ip ::1 -host-port ${IPV6.port} -container-ip ${containerIP} -container-port 80`;
+    const program = 'console.log("ready"); setInterval(() => {}, 1000)';
+    const script = `exec -a docker-proxy "$0" -e '${program}' -- ${options}`;
+    const proxy = await start(cleanup, enter(child, 'bash', '-c', script, process.execPath));
+    await proxy.line(/^ready$/m, DEADLINE_MS);
+  }
+
+  it('of an IPv4 port serve its IPv6 twin that has none and the same container', async () => {
     await publish(child, '172.17.0.2:80');
+    await proxyTo('172.17.0.2');
 
     expect(await resolve(IPV6)).toEqual([{ ip: '172.17.0.2', port: 80 }]);
     expect(await resolve({ ...IPV6, ip: 'fd00::1' })).toEqual([]);
+  });
+
+  it("of another container's IPv4 port don't serve an IPv6 port of the same number", async () => {
+    await publish(child, '172.17.0.2:80');
+    expect(await resolve(IPV6)).toEqual([]);
+
+    await proxyTo('172.17.0.3');
+    expect(await resolve(IPV6)).toEqual([]);
   });
 
   it("lead to the container through the chains of CNI's portmap plugin", async () => {
@@ -106,7 +124,8 @@ describeWith(DNAT_NEEDS, 'DNAT rules in the child namespaces', () => {
   });
 
   it('are read of a child without a mount namespace of its own', async () => {
-    const script = `nft add table ip t; nft add chain ip t c
+    const script = `nft add table ip t
+      nft add chain ip t c '{ type nat hook prerouting priority dstnat; }'
       nft add rule ip t c tcp dport 8080 dnat to 172.17.0.2
       echo ready; exec sleep infinity`;
     const unshare = ['unshare', '--user', '--map-root-user', '--net'];
@@ -146,7 +165,7 @@ describeWith(DNAT_NEEDS, 'DNAT rules in the child namespaces', () => {
     const { detached, context } = await detach();
     await publish(detached, '172.17.0.2:80', { program: 'iptables-legacy' });
     await runIn(child, ['mount', '-t', 'tmpfs', 'tmpfs', '/run']);
-    const hold = 'exec flock /run/xtables.lock sh -c "echo held && exec sleep infinity"';
+    const hold = 'exec flock --no-fork /run/xtables.lock sh -c "echo held && exec sleep infinity"';
     const engine = await start(cleanup, enter(child, 'sh', '-c', hold));
     await engine.line(/^held$/m, DEADLINE_MS);
 

@@ -70,6 +70,18 @@ describeWith(DNAT_NEEDS, 'a reader of DNAT rules', () => {
     ]);
   });
 
+  it('runs the tools that the engine sees', async () => {
+    const rule = '-A DOCKER -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80';
+    const { folder, path } = programs(cleanup, {});
+    const install = `mount -t tmpfs tmpfs ${folder}
+      printf '#!/bin/sh\necho "%s"\n' '${rule}' >${folder}/iptables-nft
+      chmod 0755 ${folder}/iptables-nft`;
+    await runIn(child, ['sh', '-e', '-c', install]);
+    const { resolver } = reporting(child, { path });
+
+    expect(await resolver.resolve(IPV4)).toEqual([TARGET]);
+  });
+
   it('does without nft, and without the names of the variants of iptables', async () => {
     await publish(child, '172.17.0.2:80');
     const { folder } = programs(cleanup, {
@@ -116,6 +128,18 @@ describeWith(DNAT_NEEDS, 'a reader of DNAT rules', () => {
     expect(problems.join()).toContain(`nsenter: cannot open /proc/${gone.pid}/ns/user`);
   });
 
+  it('makes nft list a whole ruleset only for an engine that writes nftables directly', async () => {
+    await publish(child, '172.17.0.2:80');
+    const log = join(temporaryFolder(cleanup), 'log');
+    const { path } = programs(cleanup, {
+      nft: { script: `echo "$@" >>${log}; exec ${which('nft')} "$@"` },
+    });
+    const { resolver } = reporting(child, { path });
+    await resolver.resolve(IPV4);
+
+    expect(readFileSync(log, 'utf8')).toBe('-j list chains\n');
+  });
+
   it('answers a hundred queries at once by one reading', async () => {
     await publish(child, '172.17.0.2:80');
     const log = join(temporaryFolder(cleanup), 'log');
@@ -130,14 +154,15 @@ describeWith(DNAT_NEEDS, 'a reader of DNAT rules', () => {
   });
 
   it('reads again for a query that comes while the rules are being read', async () => {
+    const rules = readFileSync(join(FIXTURES, 'moby-29.nft'));
     const folder = temporaryFolder(cleanup);
     const script = `rules=$(${which('nft')} "$@"); : >${folder}/read
-      until [ -e ${folder}/go ]; do sleep 0.02; done; printf '%s' "$rules"`;
+      while [ -d ${folder} ] && ! [ -e ${folder}/go ]; do sleep 0.02; done; printf '%s' "$rules"`;
     const { path } = programs(cleanup, { nft: { script } });
     const { resolver } = reporting(child, { path });
     const early = resolver.resolve(IPV4);
     await until(() => existsSync(join(folder, 'read')), DEADLINE_MS, 'the first reading');
-    await runIn(child, ['nft', '-f', '-'], { input: readFileSync(join(FIXTURES, 'moby-29.nft')) });
+    await runIn(child, ['nft', '-f', '-'], { input: rules });
     const late = resolver.resolve(IPV4);
     writeFileSync(join(folder, 'go'), '');
 

@@ -95,15 +95,18 @@ for (const [mode, optionsOf] of MODES) {
       },
     );
 
-    it.each(['stop', 'kill'])('publishes again on docker start after docker %s', async (command) => {
-      const port = await freePort();
-      const id = await docker.runWeb('--hostname=web', '-p', `${port}:80`);
-      await answeringBoth(port);
-      await docker.docker(command, id);
-      await expectRefused(port, IPV4, IPV6);
-      await docker.docker('start', id);
-      expect(await answeringBoth(port)).toEqual(['web', 'web']);
-    });
+    it.each(['stop', 'kill'])(
+      'publishes again on docker start after docker %s',
+      async (command) => {
+        const port = await freePort();
+        const id = await docker.runWeb('--hostname=web', '-p', `${port}:80`);
+        await answeringBoth(port);
+        await docker.docker(command, id);
+        await expectRefused(port, IPV4, IPV6);
+        await docker.docker('start', id);
+        expect(await answeringBoth(port)).toEqual(['web', 'web']);
+      },
+    );
 
     it('publishes again on docker restart', async () => {
       const port = await freePort();

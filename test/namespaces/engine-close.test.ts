@@ -2,20 +2,18 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
-import { connect, type TcpSocket } from '../harness/tcp-socket.js';
+import { type TcpSocket, connect, fill } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 15_000;
-const BLOCK = 'x'.repeat(64 * 1024);
 
 /** Sends until nothing on the way takes a byte more; returns how much that was. */
-async function fill(socket: TcpSocket): Promise<number> {
+async function fillAll(socket: TcpSocket): Promise<number> {
   let total = 0;
-  let before = -1;
   const isStuck = () => {
-    before = total;
-    for (let sent = socket.send(BLOCK); sent > 0; sent = socket.send(BLOCK)) total += sent;
-    return total === before && socket.unacknowledged > 0;
+    const taken = fill(socket);
+    total += taken;
+    return taken === 0 && socket.unacknowledged > 0;
   };
   await until(isStuck, DEADLINE_MS, 'full buffers all the way');
   return total;
@@ -67,7 +65,7 @@ describeWith([userNamespaces, tool('ip')], 'the end of a forwarded connection', 
 
     it('is passed on only after all that was sent before it', async () => {
       const { near, far } = await open('shrunk');
-      const sent = await fill(near);
+      const sent = await fillAll(near);
       near.finish();
       const { text, end } = await far.outcome();
       expect({ bytes: text.length, end }).toEqual({ bytes: sent, end: 'FIN' });
@@ -77,7 +75,7 @@ describeWith([userNamespaces, tool('ip')], 'the end of a forwarded connection', 
 
     it('is passed on while the other direction is blocked', async () => {
       const { near, far } = await open('shrunk');
-      const sent = await fill(far);
+      const sent = await fillAll(far);
       near.send('bye');
       near.finish();
       expect(await far.outcome()).toEqual({ text: 'bye', end: 'FIN' });

@@ -60,7 +60,8 @@ describeWith([userNamespaces, tool('ip'), tool('ss')], 'connecting to the server
     const server = await listener.accept(test);
     await server.expect('patience');
     server.send('rewarded');
-    await client.expect('rewarded');
+    server.finish();
+    expect(await client.outcome()).toEqual({ text: 'rewarded', end: 'FIN' });
   });
 
   it('waits for a server whose backlog is full', async () => {
@@ -79,13 +80,13 @@ describeWith([userNamespaces, tool('ip'), tool('ss')], 'connecting to the server
   it('falls back from 127.0.0.1 to ::1 where childIP is empty', async () => {
     const listener = await forwarding.listen(test, '::1');
     const port = await forwarding.publish(listener.port, { parentIP: '::', childIP: '' });
-    await expectAnswer(listener, connect(test, port, '::1'));
+    expect(await answerOf(listener, connect(test, port, '::1'))).toBe('answer');
   });
 
   it('falls back from ::1 to 127.0.0.1 where childIP is empty', async () => {
     const listener = await forwarding.listen(test, '127.0.0.1');
     const port = await forwarding.publish(listener.port, { parentIP: '::1', childIP: '' });
-    await expectAnswer(listener, connect(test, port, '::1'));
+    expect(await answerOf(listener, connect(test, port, '::1'))).toBe('answer');
   });
 
   it('resets the client when both loopback addresses refuse', async () => {
@@ -103,7 +104,8 @@ describeWith([userNamespaces, tool('ip'), tool('ss')], 'connecting to the server
     await until(areForwarded, DEADLINE_MS, 'flows that wait');
 
     const listener = await forwarding.listen(test);
-    await expectAnswer(listener, connect(test, await forwarding.publish(listener.port)));
+    const client = connect(test, await forwarding.publish(listener.port));
+    expect(await answerOf(listener, client)).toBe('answer');
     expect((await forwarding.stats()).flows).toBeGreaterThanOrEqual(waiting.length - 1);
   });
 
@@ -131,11 +133,13 @@ describeWith([userNamespaces, tool('ip'), tool('ss')], 'connecting to the server
     expect(inside).toContain('timer:(keepalive,');
   });
 
-  async function expectAnswer(listener: TcpSocket, client: TcpSocket): Promise<void> {
+  /** What the client gets after it has asked. */
+  async function answerOf(listener: TcpSocket, client: TcpSocket): Promise<string> {
     const server = await listener.accept(test);
     client.send('question');
     await server.expect('question');
     server.send('answer');
-    await client.expect('answer');
+    server.finish();
+    return (await client.outcome()).text;
   }
 });

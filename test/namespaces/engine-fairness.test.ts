@@ -1,16 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
+import { PipePool } from '../../dist/child/pipes.js';
+import { COPY_BYTES, SlabPool } from '../../dist/child/slabs.js';
+import { Pump } from '../../dist/child/tcp/pump.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { type Program, start } from '../harness/processes.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 import { type Forwarding, startForwarding } from '../harness/tcp-forwarding.js';
-import { connect } from '../harness/tcp-socket.js';
+import { connect, fill, listenHere } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 30_000;
 const STREAMS = 4;
 const REQUESTS = 50;
 const MIB = 1024 * 1024;
+/** What one direction may move in a turn. */
+const TURN_BYTES = 512 * 1024;
 
 describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams', () => {
   const suite = perSuite();
@@ -24,7 +29,11 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
   it('answers small requests meanwhile, and starves none of the streams', async () => {
     const streams: Program[] = [];
     for (let stream = 0; stream < STREAMS; stream++) streams.push(await startStream());
-    await until(() => streams.every((it) => bytesRead(it) > MIB), DEADLINE_MS, 'all streams');
+    await until(
+      () => streams.every((stream) => bytesRead(stream) > MIB),
+      DEADLINE_MS,
+      'all streams',
+    );
 
     const listener = await forwarding.listen(test);
     const client = connect(test, await forwarding.publish(listener.port));
@@ -41,6 +50,32 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
       streams.map(() => true),
     );
   });
+
+  it('moves no more than a share of what waits before it looks at the others', async () => {
+    const source = await pair();
+    const sink = await pair();
+    const pump = new Pump({ slabs: new SlabPool(), pipes: new PipePool(0) });
+    test.defer(() => pump.release());
+    let most = 0;
+    const hasMore = () => {
+      fill(source.client);
+      while (Buffer.isBuffer(sink.server.receive()));
+      const before = pump.moved;
+      pump.readable = pump.writable = true;
+      const result = pump.run(source.server.fd, sink.client.fd);
+      most = Math.max(most, pump.moved - before);
+      return result === 'again';
+    };
+    for (let turn = 0; turn < 20; turn++) await until(hasMore, DEADLINE_MS, 'a full share');
+    expect(most).toBeGreaterThanOrEqual(TURN_BYTES);
+    expect(most).toBeLessThan(TURN_BYTES + COPY_BYTES);
+  });
+
+  async function pair() {
+    const listener = listenHere(test);
+    const client = connect(test, listener.port);
+    return { client, server: await listener.accept(test) };
+  }
 
   /** The reading end of an endless stream. */
   async function startStream(): Promise<Program> {
@@ -59,9 +94,9 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     await start(test, ['socat', '-u', 'OPEN:/dev/zero', `TCP:127.0.0.1:${target}`]);
     return reader;
   }
-
-  /** See proc_pid_io(5). */
-  function bytesRead({ pid }: Program): number {
-    return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
-  }
 });
+
+/** See proc_pid_io(5). */
+function bytesRead({ pid }: Program): number {
+  return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+}

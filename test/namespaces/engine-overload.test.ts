@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
+import { errnoName } from '../../dist/msg/fd.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
+import { type Pair, startForwarding } from '../harness/tcp-forwarding.js';
+import { readable } from '../harness/tcp-kernel.js';
 import { type TcpSocket, connect } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
@@ -11,6 +13,9 @@ const ROOM = 4;
 const CLIENTS = 16;
 /** Of 10 ms each, in the 1.2 s or more that it takes to shed the others: a busy loop takes 120. */
 const MOST_TICKS = 40;
+
+/** Each number below is taken, so that none can be had. */
+const NO_FDS = 3;
 
 const CHURN_BATCHES = 50;
 const BATCH = 100;
@@ -32,7 +37,7 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'an agent under load
     expect(served.length).toBeLessThanOrEqual(ROOM);
     expect(served.length).toBeGreaterThan(0);
     expect(shed).toEqual(shed.map(() => 'ECONNRESET'));
-    await forwarding.stats().then((stats) => expect(stats.shed).toBeGreaterThan(0));
+    expect((await forwarding.stats()).shed).toBeGreaterThan(0);
     expect(agent.cpuTicks() - ticksBefore).toBeLessThan(MOST_TICKS);
 
     await expectAnswer(old);
@@ -46,6 +51,26 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'an agent under load
     );
     const client = connect(test, port);
     await expectAnswer({ client, server: await listener.accept(test) });
+  });
+
+  it('out of file descriptors resets the flow of a port that was removed meanwhile', async () => {
+    const forwarding = await startForwarding(test);
+    const { agent } = forwarding;
+    // Of two addresses to try the first one doesn't answer: its backlog is full.
+    const listener = await forwarding.listen(test, '::1', 0, 0);
+    const port = await forwarding.publish(listener.port, { parentIP: '::1', childIP: '' });
+    const clients = [connect(test, port, '::1')];
+    await readable(test, listener);
+    clients.push(connect(test, port, '::1'));
+    const areForwarded = async () => (await forwarding.stats()).flows === clients.length;
+    await until(areForwarded, DEADLINE_MS, 'a flow that waits');
+
+    await forwarding.unpublish(port);
+    await agent.limitFds(NO_FDS);
+    listener.close();
+    for (const client of clients) expect((await client.outcome()).end).toBe('ECONNRESET');
+    await forwarding.idle();
+    expect(forwarding.agent.pid).toBe(agent.pid);
   });
 
   it('keeps no file descriptor of 5,000 connections, a third of them reset', async () => {
@@ -81,9 +106,16 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'an agent under load
   /** Which of the clients reach the server, and how the others end. */
   async function sort(clients: readonly TcpSocket[], listener: TcpSocket) {
     const served: Pair[] = [];
+    const waiting: TcpSocket[] = [];
     const shed: string[] = [];
     const open = new Map(clients.map((client, index) => [index, client]));
-    for (const [index, client] of open) client.send(String.fromCharCode(index));
+    for (const [index, client] of open) {
+      const sent = client.send(Uint8Array.of(index));
+      if (sent > 0) continue;
+      // It is gone already; the error is given once.
+      open.delete(index);
+      shed.push(errnoName(sent));
+    }
     const step = () => {
       for (const [index, client] of open) {
         const received = client.receive();
@@ -103,15 +135,14 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'an agent under load
       }
       return open.size === 0;
     };
-    const waiting: TcpSocket[] = [];
     await until(step, DEADLINE_MS, 'the fate of every client');
     return { served, shed };
   }
-
-  async function expectAnswer({ client, server }: Pair): Promise<void> {
-    client.send('question');
-    await server.expect('question');
-    server.send('answer');
-    await client.expect('answer');
-  }
 });
+
+async function expectAnswer({ client, server }: Pair): Promise<void> {
+  client.send('question');
+  await server.expect('question');
+  server.send('answer');
+  await client.expect('answer');
+}

@@ -2,11 +2,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forwarding.js';
-import { connect } from '../harness/tcp-socket.js';
+import { readable } from '../harness/tcp-kernel.js';
+import { connect, fill } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 15_000;
-const BLOCK = 'x'.repeat(64 * 1024);
+const STREAM_BYTES = 4 << 20;
 
 describeWith([userNamespaces, tool('ip')], 'a reset of a forwarded connection', () => {
   const suite = perSuite();
@@ -88,16 +89,7 @@ describeWith([userNamespaces, tool('ip')], 'a reset of a forwarded connection', 
 
     it('frees a side that was blocked sending to it', async () => {
       const { near, far } = await open('shrunk');
-      let stuckAt = -1;
-      let sent = 0;
-      const isStuck = () => {
-        const before = sent;
-        for (let took = far.send(BLOCK); took > 0; took = far.send(BLOCK)) sent += took;
-        const wasStuck = stuckAt === sent;
-        stuckAt = before;
-        return wasStuck && sent > 0;
-      };
-      await until(isStuck, DEADLINE_MS, 'full buffers all the way');
+      await until(() => fill(far) === 0, DEADLINE_MS, 'full buffers all the way');
       near.reset();
       expect((await far.outcome()).end).toBe('ECONNRESET');
       await forwarding.idle();
@@ -114,16 +106,14 @@ describeWith([userNamespaces, tool('ip')], 'a reset of a forwarded connection', 
 
     it('reaches a side that streams at the time', async () => {
       const { near, far } = await open();
-      let sent = 0;
-      let got = 0;
-      const streams = () => {
-        for (let took = far.send(BLOCK); took > 0; took = far.send(BLOCK)) sent += took;
-        const received = near.receive();
-        got += Buffer.isBuffer(received) ? received.length : 0;
-        return got > 4 << 20;
+      let received = 0;
+      const isStreaming = () => {
+        fill(far);
+        const chunk = near.receive();
+        received += Buffer.isBuffer(chunk) ? chunk.length : 0;
+        return received > STREAM_BYTES;
       };
-      await until(streams, DEADLINE_MS, 'a stream');
-      expect(sent).toBeGreaterThan(got);
+      await until(isStreaming, DEADLINE_MS, 'a stream');
       near.reset();
       expect((await far.outcome()).end).toBe('ECONNRESET');
       await forwarding.idle();
@@ -159,8 +149,7 @@ describeWith([userNamespaces, tool('ip')], 'a reset of a forwarded connection', 
     const listener = await forwarding.listen(test, '127.0.0.1', 0, 0);
     const port = await forwarding.publish(listener.port);
     const first = connect(test, port);
-    const inBacklog = async () => (await forwarding.stats()).flows === 1;
-    await until(inBacklog, DEADLINE_MS, 'a full backlog');
+    await readable(test, listener);
     const client = connect(test, port);
     const accepted = async () => (await forwarding.stats()).flows === 2;
     await until(accepted, DEADLINE_MS, 'a flow that waits for its server');

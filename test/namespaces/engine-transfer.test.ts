@@ -41,23 +41,29 @@ describeWith([userNamespaces, tool('ip')], 'a transfer', () => {
     16 * MIB + 3,
     256 * MIB,
   ])('of %i bytes arrives whole, both ways at once', async (bytes) => {
-    await transferBothWays(bytes);
+    const { sent, received } = await transferBothWays(bytes);
+    expect(received).toEqual(sent);
+    expect(received.up.bytes).toBe(bytes);
   });
 
   it('of 1 GiB arrives whole, both ways at once', { timeout: 120_000 }, async () => {
-    await transferBothWays(1024 * MIB);
+    const { sent, received } = await transferBothWays(1024 * MIB);
+    expect(received).toEqual(sent);
   });
 
   it('in writes of one byte arrives whole', async () => {
-    await transferBothWays(20_000, 1);
+    const { sent, received } = await transferBothWays(20_000, 1);
+    expect(received).toEqual(sent);
   });
 
   it('of many sizes on connections at the same time arrives whole', async () => {
     const sizes = Array.from({ length: 24 }, (_, index) => index ** 4 * 7);
-    await Promise.all(sizes.map((bytes) => transferBothWays(bytes)));
+    const transfers = await Promise.all(sizes.map((bytes) => transferBothWays(bytes)));
+    for (const { sent, received } of transfers) expect(received).toEqual(sent);
+    expect(transfers.map(({ received }) => received.down.bytes)).toEqual(sizes);
   });
 
-  async function transferBothWays(bytes: number, chunkBytes?: number): Promise<void> {
+  async function transferBothWays(bytes: number, chunkBytes?: number) {
     const { client, server } = await forwarding.connection(test);
     const [near, far] = [streamOf(client), streamOf(server)];
     test.defer(() => [near, far].forEach((stream) => stream.destroy()));
@@ -67,10 +73,7 @@ describeWith([userNamespaces, tool('ip')], 'a transfer', () => {
       receive(far),
       receive(near),
     ]);
-    expect(up.bytes).toBe(bytes);
-    expect(down.bytes).toBe(bytes);
-    expect(atServer).toEqual(up);
-    expect(atClient).toEqual(down);
+    return { sent: { up, down }, received: { up: atServer, down: atClient } };
   }
 
   describe.each([
@@ -78,25 +81,30 @@ describeWith([userNamespaces, tool('ip')], 'a transfer', () => {
     ['the client', ({ client, server }: Pair) => [server, client] as const],
   ])('to %s', (_, order) => {
     it('that reads little by little, and only when all buffers are full', async () => {
-      await transferInSteps(order(await forwarding.connection(test, 'shrunk')), 3 * MIB, 997);
+      const ends = order(await forwarding.connection(test, 'shrunk'));
+      const { end, sent, received } = await transferInSteps(ends, 3 * MIB, 997);
+      expect(end).toBe('FIN');
+      expect(received).toEqual(sent);
     });
 
     it('that lets a stream wait again and again', async () => {
-      await transferInSteps(order(await forwarding.connection(test)), 32 * MIB, 64 * KIB);
+      const ends = order(await forwarding.connection(test));
+      const { end, sent, received } = await transferInSteps(ends, 32 * MIB, 64 * KIB);
+      expect(end).toBe('FIN');
+      expect(received).toEqual(sent);
     });
   });
-
-  /** The reader starts when the writer has to wait, and reads until nothing is left to read. */
-  async function transferInSteps([source, sink]: Ends, total: number, most: number) {
-    const transfer = new Transfer(source, sink, total);
-    const step = () => {
-      if (transfer.write() > 0) return false;
-      if (transfer.isSent && transfer.end === undefined) source.finish();
-      transfer.read(most);
-      return transfer.end;
-    };
-    expect(await until(step, DEADLINE_MS, 'the end of the transfer')).toBe('FIN');
-    expect(transfer.received.bytes).toBe(total);
-    expect(transfer.received.digest()).toEqual(transfer.sent.digest());
-  }
 });
+
+/** The reader starts when the writer has to wait, and reads until nothing is left to read. */
+async function transferInSteps([source, sink]: Ends, total: number, most: number) {
+  const transfer = new Transfer(source, sink, total);
+  const step = () => {
+    if (transfer.write() > 0) return false;
+    if (transfer.isSent && transfer.end === undefined) source.finish();
+    transfer.read(most);
+    return transfer.end;
+  };
+  const end = await until(step, DEADLINE_MS, 'the end of the transfer');
+  return { end, sent: transfer.sent.digest(), received: transfer.received.digest() };
+}

@@ -5,7 +5,9 @@ import { type Forwarding, type Pair, startForwarding } from '../harness/tcp-forw
 import { MSG_OOB } from '../harness/tcp-socket.js';
 import { BLOCK_BYTES, Transfer } from '../harness/tcp-transfer.js';
 
-const BURST_BLOCKS = 16;
+const BURST_BLOCKS = 8;
+const urgentLast = (block: number) => (block === BURST_BLOCKS - 1 ? MSG_OOB : 0);
+const urgentEvery11th = (block: number) => (block % 11 === 10 ? MSG_OOB : 0);
 
 describeWith([userNamespaces, tool('ip')], 'urgent data', () => {
   const suite = perSuite();
@@ -33,6 +35,8 @@ describeWith([userNamespaces, tool('ip')], 'urgent data', () => {
         near.send(' after');
         await far.expect(`before ${word} after`);
       }
+      near.finish();
+      expect(await far.outcome()).toEqual({ text: '', end: 'FIN' });
     });
 
     it('arrives in its place when the agent sees everything at the same time', async () => {
@@ -63,17 +67,30 @@ describeWith([userNamespaces, tool('ip')], 'urgent data', () => {
 
     it('in a stream is neither lost nor the end of it', async () => {
       const { near, far } = await open();
-      const flagsOf = (block: number) => (block % 11 === 10 ? MSG_OOB : 0);
-      const transfer = new Transfer(near, far, 24 << 20, { flagsOf });
+      const transfer = new Transfer(near, far, 24 << 20, { flagsOf: urgentEvery11th });
       await transfer.complete();
       expect(transfer.received.digest()).toEqual(transfer.sent.digest());
+    });
+
+    it('at the very end of a stream arrives before the FIN behind it', async () => {
+      const { near, far } = await open();
+      const transfer = new Transfer(near, far, BURST_BLOCKS * BLOCK_BYTES, { flagsOf: urgentLast });
+      await forwarding.agent.frozen(() => {
+        transfer.write();
+        near.finish();
+      });
+      await transfer.drain();
+      expect(transfer.isSent).toBe(true);
+      expect(transfer.received.digest()).toEqual(transfer.sent.digest());
+      expect(await far.outcome()).toEqual({ text: '', end: 'FIN' });
     });
 
     it('at the end of every burst of a stream holds nothing back', async () => {
       const { near, far } = await open();
       for (let burst = 0; burst < 6; burst++) {
-        const flagsOf = (block: number) => (block === BURST_BLOCKS - 1 ? MSG_OOB : 0);
-        const transfer = new Transfer(near, far, BURST_BLOCKS * BLOCK_BYTES, { flagsOf });
+        const transfer = new Transfer(near, far, BURST_BLOCKS * BLOCK_BYTES, {
+          flagsOf: urgentLast,
+        });
         await transfer.complete();
         expect(transfer.received.digest()).toEqual(transfer.sent.digest());
       }

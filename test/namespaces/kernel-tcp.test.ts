@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import * as linux from '../../dist/msg/linux.js';
 import { perTest } from '../harness/suite.js';
 import { KernelPipe, KernelPoll } from '../harness/tcp-kernel.js';
-import { MSG_OOB, type TcpSocket, connect, listenHere, unbound } from '../harness/tcp-socket.js';
+import {
+  MSG_OOB,
+  type TcpSocket,
+  connect,
+  fill,
+  listenHere,
+  unbound,
+} from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 10_000;
@@ -16,6 +23,18 @@ describe('the kernel', () => {
     const listener = listenHere(test).setOption(linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
     const client = connect(test, listener.port);
     return { client, server: await listener.accept(test) };
+  }
+
+  /** A socket with urgent data behind other data, and what `afterwards` sends behind both. */
+  async function urgent(afterwards: (client: TcpSocket) => void) {
+    const { client, server } = await pair();
+    const poll = new KernelPoll(test);
+    poll.add(server, EPOLLIN | EPOLLPRI | EPOLLET);
+    client.send('before');
+    client.send('!', MSG_OOB);
+    afterwards(client);
+    await until(() => server.waiting > 'before'.length, DEADLINE_MS, 'all of it');
+    return { server, poll };
   }
 
   it('gives one edge for data and the FIN behind it, which a short recv does not show', async () => {
@@ -104,17 +123,6 @@ describe('the kernel', () => {
   });
 
   describe('at urgent data that stays in line', () => {
-    async function urgent(afterwards: (client: TcpSocket) => void) {
-      const { client, server } = await pair();
-      const poll = new KernelPoll(test);
-      poll.add(server, EPOLLIN | EPOLLPRI | EPOLLET);
-      client.send('before');
-      client.send('!', MSG_OOB);
-      afterwards(client);
-      await until(() => server.waiting > 'before'.length, DEADLINE_MS, 'all of it');
-      return { server, poll };
-    }
-
     it('stops recv early, and reports EPOLLPRI', async () => {
       const { server, poll } = await urgent((client) => client.send('after'));
       expect((await poll.next()) & EPOLLPRI).toBe(EPOLLPRI);
@@ -161,9 +169,3 @@ describe('the kernel', () => {
     expect(listenHere(test).option(linux.SOL_SOCKET, linux.SO_ACCEPTCONN)).toBe(1);
   });
 });
-
-/** Until the kernel takes no more. */
-function fill(socket: TcpSocket): void {
-  const block = new Uint8Array(64 * 1024);
-  while (socket.send(block) > 0);
-}

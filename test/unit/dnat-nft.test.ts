@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseNft } from '../../src/parent/dnat/nft.js';
+import { hasNativeNat, parseNft } from '../../src/parent/dnat/nft.js';
 import { REPOSITORY } from '../harness/paths.js';
 
 function fixture(name: string): string {
@@ -47,6 +47,29 @@ describe('parseNft on a real ruleset', () => {
 
   test('finds no rule in what iptables-nft wrote, whose targets nft does not show', () => {
     expect(summary(fixture('moby-28.5.2.nft-json.txt'))).toEqual([]);
+  });
+});
+
+describe('hasNativeNat', () => {
+  test("tells moby 29's nftables backend from what iptables-nft wrote", () => {
+    expect(hasNativeNat(fixture('moby-29.nft-json.txt'))).toBe(true);
+    expect(hasNativeNat(fixture('moby-28.5.2.nft-json.txt'))).toBe(false);
+  });
+
+  test.each([
+    ['a NAT chain of the inet family', true, { family: 'inet', table: 'nat', type: 'nat' }],
+    ['a filter chain', false, { family: 'ip', table: 'any', type: 'filter' }],
+    ['a chain that is no base chain', false, { family: 'ip', table: 'any' }],
+  ])('of %s is %s', (_, expected, chain) => {
+    expect(hasNativeNat(JSON.stringify({ nftables: [{ chain }] }))).toBe(expected);
+  });
+
+  test('is false of any garbage', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        expect(hasNativeNat(text)).toBe(false);
+      }),
+    );
   });
 });
 

@@ -64,7 +64,9 @@ export class Listener implements Handler, Expiring {
     }
   }
 
+  /** A flow may outlive its listener and ask for this all the same. */
   pause(): void {
+    if (!this.#socket.isOpen) return;
     this.#forwarder.reactor.modify(this.#socket.number, 0);
     this.#forwarder.paused.set(this);
   }
@@ -91,6 +93,8 @@ export class Listener implements Handler, Expiring {
         resetOnClose(fd);
         libc.close(fd);
       }
+      // At once: another listener or flow might take what this one gave back.
+      refillReserve();
     }
     this.pause();
   }

@@ -22,6 +22,15 @@ const portDriverSchema = z.looseObject({
   driver: z.string(),
   protos: z.array(z.string()).nullable(),
   disallowLoopbackChildIP: z.boolean().exactOptional(),
+  sourceIP: z
+    .looseObject({
+      protos: z.record(
+        z.string(),
+        z.looseObject({ kept: z.boolean(), reason: z.string().exactOptional() }),
+      ),
+      flows: z.looseObject({ kept: z.number(), without: z.record(z.string(), z.number()) }),
+    })
+    .exactOptional(),
 });
 
 export const infoSchema = z.looseObject({
@@ -45,7 +54,7 @@ export function ownInfo(stateDir: string, childPID: number): Info {
  * without a look.
  */
 export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
-  const { driver, protos, disallowLoopbackChildIP } = portDriver;
+  const { driver, protos, disallowLoopbackChildIP, sourceIP } = portDriver;
   return {
     ...base,
     networkDriver: base.networkDriver ?? { driver: 'none' },
@@ -53,6 +62,7 @@ export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
       driver,
       protos: [...protos],
       ...(disallowLoopbackChildIP ? { disallowLoopbackChildIP } : {}),
+      sourceIP: structuredClone(sourceIP),
     },
   };
 }

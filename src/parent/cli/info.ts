@@ -3,6 +3,8 @@ import { createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
 
+type SourceIP = NonNullable<Info['portDriver']>['sourceIP'];
+
 interface Options extends SocketOptions {
   readonly json?: true;
 }
@@ -30,9 +32,26 @@ function describe({ networkDriver, portDriver, ...rest }: Info): string[] {
     lines.push(
       `- Port Driver: ${portDriver.driver}`,
       `  - Supported protocols: ${list(portDriver.protos)}`,
+      ...describeSourceIP(portDriver.sourceIP),
     );
   }
   return lines;
+}
+
+/** Nothing for another driver: only ours tells. */
+function describeSourceIP(sourceIP: SourceIP): string[] {
+  if (sourceIP === undefined) return [];
+  const { protos, flows } = sourceIP;
+  const lines = Object.entries(protos).map(
+    ([proto, { kept, reason = '' }]) => `    - ${proto}: ${kept ? 'kept' : `not kept: ${reason}`}`,
+  );
+  const without = Object.entries(flows.without).filter(([, count]) => count > 0);
+  const reasons = without.map(([reason, count]) => `${count} ${reason}`).join(', ') || '0';
+  return [
+    '  - Client addresses:',
+    ...lines,
+    `    - flows: ${flows.kept} kept, without: ${reasons}`,
+  ];
 }
 
 function list(values: readonly string[] | null | undefined): string {

@@ -1,5 +1,5 @@
 /**
- * The output of `nft -j list ruleset`: libnftables-json(5).
+ * The output of nft(8) as JSON: libnftables-json(5).
  *
  * The statements understood are those of moby 29's nftables backend (chain
  * nat-prerouting-and-output of the tables `ip docker-bridges` and `ip6 docker-bridges`), of CNI's
@@ -45,9 +45,9 @@ function meta(key: string) {
   return z.strictObject({ meta: z.strictObject({ key: z.literal(key) }) });
 }
 
-function payload<Protocol extends string>(protocols: readonly Protocol[], field: string) {
+function payload<Protocol extends string>(protocols: readonly Protocol[], name: string) {
   return z.strictObject({
-    payload: z.strictObject({ protocol: z.enum(protocols), field: z.literal(field) }),
+    payload: z.strictObject({ protocol: z.enum(protocols), field: z.literal(name) }),
   });
 }
 
@@ -85,18 +85,28 @@ const statement = z.union([
   match('==', meta('nfproto'), z.enum(['ipv4', 'ipv6'])).transform(() => NO_FACTS),
 ]);
 
-const ruleset = z.object({ nftables: z.array(z.unknown()) });
-const dnatRule = z.object({
-  rule: z.object({ expr: z.array(z.unknown()).refine((statements) => statements.some(isDnat)) }),
-});
 const understood = z.array(statement);
 
-/** The DNAT rules that are understood; everything else is left out. Never throws. */
+/**
+ * Whether the output of `nft -j list chains` has NAT in it that is not iptables-nft's, whose
+ * targets nft can't show. Never throws.
+ */
+export function hasNativeNat(text: string): boolean {
+  return objectsOf(text).some((object) => {
+    const chain = field(object, 'chain');
+    const isOfIptables =
+      field(chain, 'table') === 'nat' && IP.some((family) => family === field(chain, 'family'));
+    return field(chain, 'type') === 'nat' && !isOfIptables;
+  });
+}
+
+/** The DNAT rules of `nft -j list ruleset` that are understood; the rest is left out. Never throws. */
 export function parseNft(text: string): DnatRule[] {
-  const { data } = ruleset.safeParse(parseJson(text));
-  return (data?.nftables ?? []).flatMap((object) => {
-    const found = dnatRule.safeParse(object);
-    return (found.success && toRule(found.data.rule.expr)) || [];
+  return objectsOf(text).flatMap((object) => {
+    const expr = arrayOf(field(field(object, 'rule'), 'expr'));
+    // Most rules are for other things, and what zod finds wrong with them is of no use.
+    const isDnat = expr.some((each) => field(each, 'dnat') !== undefined);
+    return (isDnat && toRule(expr)) || [];
   });
 }
 
@@ -108,9 +118,18 @@ function toRule(expr: readonly unknown[]): DnatRule | undefined {
   return { proto, port: from, target: to, ...(ip !== undefined && { ip }) };
 }
 
-/** Cheap: most rules are for other things. */
-function isDnat(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'dnat' in value;
+function objectsOf(text: string): readonly unknown[] {
+  return arrayOf(field(parseJson(text), 'nftables'));
+}
+
+function arrayOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
 }
 
 function parseJson(text: string): unknown {

@@ -6,6 +6,7 @@
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
+import { proxiedContainer } from './docker-proxy.js';
 import { readRules } from './reading.js';
 import { type DnatQuery, type DnatRule, targetsOf } from './rule.js';
 import { runnerIn } from './tools.js';
@@ -44,15 +45,21 @@ export class DnatResolver {
 
   /**
    * Containers' addresses behind `query.ip`, best first; none where there is no rule, or no reading
-   * the rules. `::1` without a rule takes those of 127.0.0.1: an engine has none for an IPv6 port
-   * whose container has IPv4 alone. Never rejects.
+   * the rules. `::1` without a rule takes that of 127.0.0.1 if docker-proxy confirms that it is the
+   * same container's: dockerd writes none for an IPv6 port whose container has IPv4 alone. Never
+   * rejects.
    */
   async resolve(query: DnatQuery): Promise<Address[]> {
     const rules = await this.#rules();
     const targets = targetsOf(rules, query);
-    return targets.length === 0 && query.ip === IPV6_LOOPBACK
-      ? targetsOf(rules, { ...query, ip: IPV4_LOOPBACK })
-      : targets;
+    if (targets.length > 0 || query.ip !== IPV6_LOOPBACK) return targets;
+    return this.#confirmed(targetsOf(rules, { ...query, ip: IPV4_LOOPBACK }), query);
+  }
+
+  async #confirmed(targets: readonly Address[], query: DnatQuery): Promise<Address[]> {
+    if (targets.length === 0) return [];
+    const container = await proxiedContainer(this.#child, query);
+    return targets.filter(({ ip, port }) => ip === container?.ip && port === container.port);
   }
 
   /** The rules as they are at the time of the call, or later. */

@@ -1,0 +1,70 @@
+/** Prepares the child's network namespace for an agent that connects from the clients' addresses. */
+
+import type { ChildContext } from '../../msg/port.js';
+import type { Failures } from './failures.js';
+import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
+import { removeRouting, setUpRouting } from './routing.js';
+import { FAMILIES, type Family } from './rules.js';
+import { restoreSysctls, setUpSysctls } from './sysctls.js';
+import { Tools, toolPath } from './tools.js';
+
+export interface SourceAddressing {
+  /** The agent may connect from IPv4 addresses of others, and the replies reach it. */
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  /** For people: why one of them is false. */
+  readonly reason?: string;
+  readonly via: Firewall | 'none';
+  /** Takes away what was set up. Never rejects, not even when the namespace is gone. */
+  undo(): Promise<void>;
+}
+
+const FAMILY_NAME: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
+
+/**
+ * Sets up firewall rules, policy routing and three sysctls; whatever an earlier driver left there
+ * is replaced. Never rejects: a failure is a reason, and takes away what was done where neither
+ * family can be served.
+ *
+ * @param path where to find ip, nft or iptables, and nsenter
+ */
+export async function setUpSourceAddressing(
+  child: ChildContext,
+  path = toolPath(),
+): Promise<SourceAddressing> {
+  const tools = new Tools(child, path);
+  const [firewall, routing, sysctls] = await Promise.all([
+    setUpFirewall(tools),
+    setUpRouting(tools),
+    setUpSysctls(tools),
+  ]);
+  const undo = async () => {
+    await Promise.all([
+      firewall.via === 'none' ? undefined : removeFirewall(tools, firewall.via),
+      removeRouting(tools),
+      restoreSysctls(tools, sysctls, routing.leftover),
+    ]);
+  };
+  const failures = merge([routing.failures, firewall.failures, sysctls.failures]);
+  const [ipv4, ipv6] = [failures.ipv4 === undefined, failures.ipv6 === undefined];
+  const reason = reasonOf(failures);
+  if (ipv4 || ipv6) {
+    return { ipv4, ipv6, ...(reason && { reason }), via: firewall.via, undo };
+  }
+  await undo();
+  return { ipv4, ipv6, ...(reason && { reason }), via: 'none', undo: async () => {} };
+}
+
+/** The first failure of each family. */
+function merge(steps: readonly Failures[]): Failures {
+  return steps.reduceRight((merged, failures) => ({ ...merged, ...failures }), {});
+}
+
+function reasonOf(failures: Failures): string | undefined {
+  const { ipv4, ipv6 } = failures;
+  if (ipv4 !== undefined && ipv4 === ipv6) return ipv4;
+  const reasons = FAMILIES.filter((family) => failures[family] !== undefined);
+  return (
+    reasons.map((family) => `${FAMILY_NAME[family]}: ${failures[family]}`).join('; ') || undefined
+  );
+}

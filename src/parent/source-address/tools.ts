@@ -1,0 +1,83 @@
+/** Programs of the host, run in the child's user and network namespaces. */
+
+import { execFile } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { ChildContext } from '../../msg/port.js';
+
+/** Each takes a few milliseconds; so long only on a machine that is swapping. */
+const TIME_LIMIT_MS = 10_000;
+
+/** Where ip, nft and iptables are; an unprivileged user's PATH often lacks these folders. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+export function toolPath(env: NodeJS.ProcessEnv = process.env): string {
+  return [env['PATH'] ?? '', ...SYSTEM_FOLDERS].join(delimiter);
+}
+
+export interface Outcome {
+  readonly stdout: string;
+  /** What the program wrote to standard error, or why it did not run; undefined on success. */
+  readonly failure: string | undefined;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export class Tools {
+  readonly #path: string;
+  readonly #enter: readonly string[];
+
+  constructor({ pid, netnsPath }: ChildContext, path: string) {
+    this.#path = path;
+    const net = netnsPath ?? `/proc/${pid}/ns/net`;
+    // Credentials as they are: the parent's user is root in there, its other ids may be unmapped.
+    this.#enter = ['--preserve-credentials', `--user=/proc/${pid}/ns/user`, `--net=${net}`, '--'];
+  }
+
+  /** True when `program` is on the path. The child's mount namespace is not entered: ours counts. */
+  has(program: string): boolean {
+    return this.#path.split(delimiter).some((folder) => {
+      try {
+        accessSync(join(folder, program), constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  /** Never rejects. */
+  run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const child = execFile(
+        'nsenter',
+        [...this.#enter, program, ...args],
+        {
+          env: { ...process.env, ...options.env, PATH: this.#path, LC_ALL: 'C' },
+          timeout: TIME_LIMIT_MS,
+          killSignal: 'SIGKILL',
+        },
+        (error, stdout, stderr) => {
+          const failure = error === null ? undefined : describe(error, stderr);
+          resolve({ stdout, failure });
+        },
+      );
+      // A program that ends without reading its input says why by its exit code.
+      child.stdin?.on('error', () => {}).end(options.input);
+    });
+  }
+}
+
+interface Ended extends Error {
+  readonly code?: string | number | null;
+  readonly killed?: boolean;
+}
+
+function describe({ code, killed, message }: Ended, stderr: string): string {
+  if (code === 'ENOENT') return 'nsenter was not found on the PATH; install util-linux';
+  if (killed === true) return `not done within ${TIME_LIMIT_MS} ms`;
+  return stderr.trim() || (typeof code === 'number' ? `exit code ${code}` : message);
+}

@@ -1,0 +1,23 @@
+/** What `/v1/info` tells about source addresses: nothing about them may be silent. */
+
+import type { SourceIPInfo, SourceIPState } from '../msg/port.js';
+import { SOURCE_LOSSES, type AgentStats } from '../msg/protocol.js';
+import type { SourceAddressing } from './source-address/set-up.js';
+
+export const SWITCHED_OFF = without('switched off by --source-ip-transparent=false');
+export const NOT_SET_UP = without('the port driver is not running');
+
+/** `stats` are the agent's; undefined while there is none. */
+export function sourceIPInfo(
+  { ipv4, ipv6, reason = '' }: SourceAddressing,
+  stats: AgentStats | undefined,
+): SourceIPInfo {
+  const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
+  const protos = { tcp4: state(ipv4), tcp6: state(ipv6) };
+  const lost = SOURCE_LOSSES.map((loss) => [loss, stats?.sourceLost[loss] ?? 0] as const);
+  return { protos, flows: { kept: stats?.sourceKept ?? 0, without: Object.fromEntries(lost) } };
+}
+
+function without(reason: string): SourceAddressing {
+  return { ipv4: false, ipv6: false, reason, via: 'none', undo: async () => {} };
+}

@@ -1,0 +1,98 @@
+/** Requests to the API whose agent has stopped or ended. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { beforeEach, expect, it } from 'vitest';
+import { type Namespace, makeHost } from '../harness/namespaces.js';
+import { userNamespaces } from '../harness/needs.js';
+import { describeWith, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
+import { type Endpoint, type RunningDriver, answersTo, startDriver } from './driver-support.js';
+
+const DEADLINE_MS = 30_000;
+/** The driver takes an agent that ends sooner for one that can't run. */
+const SETTLED_MS = 1_100;
+const ANSWER = '127.0.0.1 80';
+const spec = (parentPort: number) =>
+  ({ proto: 'tcp', parentIP: '127.0.0.1', parentPort, childPort: 80 }) as const;
+const endpoint = (port: number): Endpoint => ['127.0.0.1', port];
+
+describeWith([userNamespaces], 'a driver', () => {
+  const cleanup = perTest();
+  let host: Namespace;
+  let driver: RunningDriver;
+  let first: number;
+
+  beforeEach(async () => {
+    host = await makeHost(cleanup);
+    driver = await startDriver(cleanup, host, { endpoints: [['127.0.0.1', 80]] });
+    first = await agentAfter(0);
+    const since = performance.now();
+    await until(() => performance.now() - since > SETTLED_MS, DEADLINE_MS, 'a settled agent');
+    await driver.add(spec(8080));
+  });
+
+  /** The agent that serves once `previous` is gone. */
+  function agentAfter(previous: number): Promise<number> {
+    const find = () =>
+      readdirSync('/proc')
+        .map(Number)
+        .find((pid) => pid !== previous && isAgentOf(driver, pid));
+    return driver.program.until(find, DEADLINE_MS, 'an agent');
+  }
+
+  it('gives an agent up that has stopped, and adds the port with its successor', async () => {
+    process.kill(first, 'SIGSTOP');
+    expect(await driver.post(spec(8081))).toMatchObject({ status: 201 });
+    expect(await agentAfter(first)).not.toBe(first);
+    expect(await answersTo(host, [endpoint(8080), endpoint(8081)])).toEqual([ANSWER, ANSWER]);
+    expect(driver.program.stderr).toBe(
+      'sluice: the agent ended by SIGKILL: the agent did not answer addPort within 5000 ms; ' +
+        'starting another\n',
+    );
+  });
+
+  it('gives an agent up that has stopped, and removes the port', async () => {
+    await driver.add(spec(8081));
+    process.kill(first, 'SIGSTOP');
+    expect(await driver.remove(1)).toEqual({ status: 200, body: '' });
+    expect(await driver.list()).toEqual([{ id: 2, spec: spec(8081) }]);
+    expect(await answersTo(host, [endpoint(8080), endpoint(8081)])).toEqual([
+      'ECONNREFUSED',
+      ANSWER,
+    ]);
+  });
+
+  it('answers what was asked while an agent was killed, and refuses nobody meanwhile', async () => {
+    const ports = Array.from({ length: 40 }, (_, index) => 9000 + index);
+    const underWay = ports.map(async (port) => {
+      const { id } = await driver.add(spec(port));
+      return port % 2 === 0 ? (await driver.remove(id)).status : 200;
+    });
+    process.kill(first, 'SIGKILL');
+    expect(await answersTo(host, [endpoint(8080)])).toEqual([ANSWER]);
+    expect(await Promise.all(underWay)).toEqual(Array(40).fill(200));
+    const kept = ports.filter((port) => port % 2 === 1);
+    expect((await driver.list()).map((status) => status.spec.parentPort)).toEqual([8080, ...kept]);
+    expect(await answersTo(host, ports.map(endpoint))).toEqual(
+      ports.map((port) => (port % 2 === 1 ? ANSWER : 'ECONNREFUSED')),
+    );
+  });
+
+  it('ends with what it started when its agents don’t stay up', async () => {
+    process.kill(first, 'SIGKILL');
+    process.kill(await agentAfter(first), 'SIGKILL');
+    expect(await driver.program.exited(DEADLINE_MS)).toEqual({ code: 1, signal: null });
+    expect(driver.program.stderr).toContain('the agent ended by SIGKILL; starting another\n');
+    expect(driver.program.stderr.trimEnd().split('\n').at(-1)).toMatch(/^sluice: .*agent/);
+    expect(await answersTo(host, [endpoint(8080)])).toEqual(['ECONNREFUSED']);
+  });
+});
+
+function isAgentOf({ program }: RunningDriver, pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    return status.includes(`\nPPid:\t${program.pid}\n`) && command.includes('/child/main.js');
+  } catch {
+    return false; // It has ended, or is no process at all.
+  }
+}

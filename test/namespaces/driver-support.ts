@@ -1,0 +1,102 @@
+/** A driver in a "host" namespace of the test's own, with servers in its child namespace. */
+import { join } from 'node:path';
+import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
+import { type Answer, ask } from '../harness/http.js';
+import { type Namespace, enter, runIn } from '../harness/namespaces.js';
+import type { Program } from '../harness/processes.js';
+import { start } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
+import type { Spec, Status } from '../../src/msg/port.js';
+
+const READY_MS = 30_000;
+
+/** An address and a port. */
+export type Endpoint = readonly [ip: string, port: number];
+
+/** Listens everywhere it is told to, and answers every connection with the address that it took. */
+const SERVER = `
+  const { createServer } = require('node:net');
+  const endpoints = JSON.parse(process.argv[1]);
+  let missing = endpoints.length;
+  const answer = (socket) => socket.on('error', () => {})
+    .end(socket.localAddress + ' ' + socket.localPort);
+  for (const [host, port] of endpoints) createServer(answer)
+    .listen({ host, port, ipv6Only: true }, () => --missing || console.log('serving'));`;
+
+/** Connects to all at once, and prints what each of them sent or the errno. */
+const CLIENT = `
+  const { connect } = require('node:net');
+  const talk = ([host, port]) => new Promise((resolve) => {
+    let text = '';
+    connect(port, host).setEncoding('utf8').on('data', (chunk) => (text += chunk))
+      .on('error', ({ code }) => resolve(code)).on('close', () => resolve(text));
+  });
+  Promise.all(JSON.parse(process.argv[1]).map(talk))
+    .then((answers) => console.log(JSON.stringify(answers)));`;
+
+/** What each endpoint answers to a client in the namespace: its server's address, or the errno. */
+export async function answersTo(
+  namespace: Namespace,
+  endpoints: readonly Endpoint[],
+): Promise<string[]> {
+  const command = [process.execPath, '--eval', CLIENT, JSON.stringify(endpoints)];
+  return JSON.parse(await runIn(namespace, command)) as string[];
+}
+
+export class RunningDriver {
+  readonly program: Program;
+  readonly socketPath: string;
+
+  constructor(program: Program, socketPath: string) {
+    this.program = program;
+    this.socketPath = socketPath;
+  }
+
+  post(spec: Partial<Spec>): Promise<Answer> {
+    return this.ask('POST', '/v1/ports', JSON.stringify(spec));
+  }
+
+  /** Publishes a port that must not be refused. */
+  async add(spec: Spec): Promise<Status> {
+    const { status, body } = await this.post(spec);
+    if (status !== 201) throw new Error(`${status}: ${body}`);
+    return JSON.parse(body) as Status;
+  }
+
+  remove(id: number): Promise<Answer> {
+    return this.ask('DELETE', `/v1/ports/${id}`);
+  }
+
+  async list(): Promise<Status[]> {
+    return JSON.parse((await this.ask('GET', '/v1/ports')).body) as Status[];
+  }
+
+  async removeAll(): Promise<void> {
+    for (const { id } of await this.list()) await this.remove(id);
+  }
+
+  ask(method: string, path: string, body?: string): Promise<Answer> {
+    return ask({ socketPath: this.socketPath, method, path }, body);
+  }
+}
+
+/**
+ * Starts a driver in `host`. Its child namespace gets `addresses` on its loopback device, and a
+ * server at each of `endpoints`.
+ */
+export async function startDriver(
+  cleanup: Cleanup,
+  host: Namespace,
+  { addresses = [], endpoints }: { addresses?: readonly string[]; endpoints: readonly Endpoint[] },
+): Promise<RunningDriver> {
+  const stateDir = temporaryFolder(cleanup);
+  const setUp = addresses.map((address) => `ip addr add ${address} dev lo`);
+  const server = [process.execPath, '--eval', SERVER, JSON.stringify(endpoints)];
+  const command = ['sh', '-e', '-c', [...setUp, 'exec "$@"'].join('\n'), 'sh', ...server];
+  const program = await start(
+    cleanup,
+    enter(host, ...sluice('run', '--state-dir', stateDir, '--', ...command)),
+  );
+  await program.line(/^serving$/m, READY_MS);
+  return new RunningDriver(program, join(stateDir, 'api.sock'));
+}
