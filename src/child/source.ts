@@ -33,6 +33,14 @@ export class SourceAddresses {
   #networks: Network[] = [];
   #networksAt = -Infinity;
 
+  /** Servers of the client's family first, where that is what keeps its address. */
+  inOrder(client: Uint8Array, servers: readonly Uint8Array[]): readonly Uint8Array[] {
+    const isSame = (server: Uint8Array) => server[0] === client[0];
+    if (servers.length < 2 || servers.every(isSame) || !servers.some(isSame)) return servers;
+    if (this.#lossFor(client, client) !== undefined) return servers;
+    return [...servers.filter(isSame), ...servers.filter((server) => !isSame(server))];
+  }
+
   /** True when the client's address (a sockaddr) can stand towards `server`; counts if not. */
   suits(client: Uint8Array, server: Uint8Array): boolean {
     const loss = this.#lossFor(client, server);

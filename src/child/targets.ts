@@ -29,8 +29,8 @@ export class Targets implements Expiring {
   readonly #waiting: Waiting[] = [];
   #phase: 'new' | 'holding' | 'known';
   #addresses: readonly Uint8Array[];
-  /** How many of the addresses come from rules. */
-  #resolved = 0;
+  /** Those of the addresses that come from rules. */
+  #resolved: readonly Uint8Array[] = [];
   #isAsking = false;
   #askAt: number;
   #pauseMs = FIRST_PAUSE_MS;
@@ -66,16 +66,16 @@ export class Targets implements Expiring {
   /** What the rules say, best first. */
   answered(targets: readonly Uint8Array[]): void {
     this.#isAsking = false;
-    this.#resolved = targets.length;
+    this.#resolved = targets;
     this.#addresses = [...targets, ...this.#own];
     this.#askAt = targets.length > 0 ? Infinity : performance.now() + this.#pauseMs;
     this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
     this.release();
   }
 
-  /** The address at `index` didn't take a connection: if a rule named it, the rule may be gone. */
-  failed(index: number): void {
-    if (index < this.#resolved)
+  /** The address didn't take a connection: if a rule named it, the rule may be gone. */
+  failed(address: Uint8Array | undefined): void {
+    if (address !== undefined && this.#resolved.includes(address))
       this.#askAt = Math.min(this.#askAt, performance.now() + FIRST_PAUSE_MS);
   }
 

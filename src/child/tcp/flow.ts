@@ -98,13 +98,16 @@ export class Flow implements Task, Expiring {
 
   /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
   connect(): void {
-    this.#dial ??= this.#port.targets.addressesFor(this);
-    if (this.#dial === undefined) return;
+    if (this.#dial === undefined) {
+      const addresses = this.#port.targets.addressesFor(this);
+      if (addresses === undefined) return;
+      this.#dial = this.#forwarder.sources.inOrder(this.#address, addresses);
+    }
     for (; this.#attempt < this.#dial.length; this.#attempt++) {
       const fd = this.#dialOne(this.#dial[this.#attempt] as Uint8Array);
       if (fd >= 0) return this.#watchServer(fd);
       if (fd === linux.EMFILE || fd === linux.ENFILE) return this.#shed();
-      this.#port.targets.failed(this.#attempt);
+      this.#port.targets.failed(this.#dial[this.#attempt]);
     }
     this.#forwarder.counters.refused++;
     this.#abort();
@@ -185,7 +188,7 @@ export class Flow implements Task, Expiring {
   #nextAddress(): void {
     this.#forwarder.reactor.close(this.#server.fd);
     this.#server.fd = -1;
-    this.#port.targets.failed(this.#attempt);
+    this.#port.targets.failed(this.#dial?.[this.#attempt]);
     this.#attempt++;
     this.connect();
   }

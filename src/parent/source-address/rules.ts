@@ -104,11 +104,13 @@ function route(family: Family): string {
   return `local ${EVERYTHING[family]} dev lo table ${ROUTE_TABLE}`;
 }
 
-/** For `ip -batch`. The kernel refuses a rule that exists, and that is well. */
+/**
+ * For `ip -batch`. The kernel refuses a rule that exists, and that is well. It refuses a route by
+ * way of lo while that is down, and the agent, which needs it too, may not have started yet.
+ */
 export function routingAdd(family: Family): string {
-  return [`route replace ${route(family)}`, ...POLICY.map((rule) => `rule add ${rule}`), ''].join(
-    '\n',
-  );
+  const rules = POLICY.map((rule) => `rule add ${rule}`);
+  return ['link set lo up', `route replace ${route(family)}`, ...rules, ''].join('\n');
 }
 
 export function routingDelete(family: Family): string {
