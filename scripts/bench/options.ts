@@ -4,10 +4,11 @@ import { SluiceError } from '../../src/msg/errors.js';
 import { which } from './command.js';
 import type { Plan } from './rounds.js';
 import type { Suite } from './suites/suite.js';
+import { docker } from './suites/docker.js';
 import { tcp } from './suites/tcp.js';
 
-const SUITES: readonly Suite[] = [tcp];
-const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv'];
+const SUITES: readonly Suite[] = [tcp, docker];
+const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv', 'curl'];
 
 interface Options {
   readonly rounds: number;
@@ -63,7 +64,7 @@ export function planOf(suite: Suite, options: Options): Plan {
   if (absent.length > 0) {
     throw new SluiceError(
       'BENCH_TOOLS',
-      `not on the PATH: ${absent.join(', ')}; on Debian: apt-get install iperf3 wrk nginx-light`,
+      `not on the PATH: ${absent.join(', ')}; on Debian: apt-get install iperf3 wrk nginx-light curl`,
     );
   }
   const peers = chosen('--peers', suite.peers, options.peers).filter((peer) => {

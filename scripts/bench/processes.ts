@@ -64,6 +64,11 @@ export function processTree(
   return found;
 }
 
+/** Those of `pids` that run a program of this name, of which the kernel keeps 15 characters. */
+export function named(pids: readonly number[], name: string): number[] {
+  return pids.filter((pid) => statOf(pid)?.name === name);
+}
+
 export function isAlive(pid: number): boolean {
   const state = statOf(pid)?.state;
   return state !== undefined && state !== 'Z';

@@ -2,7 +2,7 @@
 import type { Metric } from './measure/measurement.js';
 import type { Results } from './rounds.js';
 import { type Summary, spreadPercent, summarize } from './stats.js';
-import type { Goal, Suite } from './suites/suite.js';
+import type { RatioBound, Suite } from './suites/suite.js';
 
 const SIGNIFICANT_DIGITS = 3;
 
@@ -19,12 +19,16 @@ export function summaries({ samples }: Results): Summaries {
 export function table(
   metrics: readonly Metric[],
   peerNames: readonly string[],
-  results: Summaries,
+  { summary, texts }: { summary: Summaries; texts: Results['texts'] },
   baseline: string,
 ): string {
   const rows = metrics.map(({ id, label, unit }) => [
-    `${label}, ${unit}`,
-    ...peerNames.map((name) => cell(results[id]?.[name], results[id]?.[baseline])),
+    unit === undefined ? label : `${label}, ${unit}`,
+    ...peerNames.map((name) =>
+      unit === undefined
+        ? (texts[id]?.[name]?.join(' or ') ?? '-')
+        : cell(summary[id]?.[name], summary[id]?.[baseline]),
+    ),
   ]);
   const lines = [['median ±spread (ratio)', ...peerNames], ...rows];
   const widths = lines[0]?.map((_, column) => {
@@ -43,7 +47,9 @@ function cell(summary: Summary | undefined, baseline: Summary | undefined): stri
     return '-';
   }
   const spread = summary.count > 1 ? ` ±${spreadPercent(summary).toFixed(0)}%` : '';
-  const ratio = baseline === undefined ? '' : ` (${ratioOf(summary, baseline).toFixed(2)}x)`;
+  // A share of nothing has no meaning.
+  const comparable = baseline !== undefined && baseline.median !== 0;
+  const ratio = comparable ? ` (${ratioOf(summary, baseline).toFixed(2)}x)` : '';
   return `${figure(summary.median)}${spread}${ratio}`;
 }
 
@@ -54,18 +60,33 @@ export function goalLines(suite: Suite, metrics: readonly Metric[], results: Sum
     const metric = metrics.find(({ id }) => id === goal.metric);
     const ours = results[goal.metric]?.[suite.subject];
     const theirs = results[goal.metric]?.[suite.baseline];
-    const wanted = `goal ${metric?.label ?? goal.metric}, ${bound(goal)} ${suite.baseline}'s`;
+    const label = metric?.label ?? goal.metric;
+    const unit = metric?.unit ?? '';
+    if ('alwaysZero' in goal) {
+      return zeroLine(`goal ${label}, always 0 ${unit}`, ours);
+    }
+    const wanted = `goal ${label}, ${bound(goal)} ${suite.baseline}'s`;
     if (ours === undefined || theirs === undefined) {
       return `${wanted}: not measured`;
     }
     const ratio = ratioOf(ours, theirs);
     const reached = 'atLeast' in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
-    const figures = `${figure(ours.median)} against ${figure(theirs.median)} ${metric?.unit ?? ''}`;
-    return `${wanted}: ${reached ? 'reached' : 'NOT reached'}, ${ratio.toFixed(2)}x (${figures})`;
+    const figures = `${figure(ours.median)} against ${figure(theirs.median)} ${unit}`;
+    return `${wanted}: ${verdict(reached)}, ${ratio.toFixed(2)}x (${figures})`;
   });
 }
 
-function bound(goal: Goal): string {
+function zeroLine(wanted: string, ours: Summary | undefined): string {
+  return ours === undefined
+    ? `${wanted}: not measured`
+    : `${wanted}: ${verdict(ours.max === 0)} (at most ${figure(ours.max)})`;
+}
+
+function verdict(reached: boolean): string {
+  return reached ? 'reached' : 'NOT reached';
+}
+
+function bound(goal: RatioBound): string {
   return 'atLeast' in goal
     ? `at least ${goal.atLeast.toFixed(1)}x`
     : `at most ${goal.atMost.toFixed(1)}x`;

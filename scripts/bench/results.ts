@@ -60,10 +60,10 @@ export function publish(suite: Suite, plan: Plan, setting: Setting, results: Res
     `${setting.date}, Linux ${setting.machine['kernel']}, ${setting.machine['processor']}`,
     ...peers.map(({ name, description }) => `${name}: ${description}; ${setting.versions[name]}`),
     '',
-    table(metrics, peerNames, summary, suite.baseline),
+    table(metrics, peerNames, { summary, texts: results.texts }, suite.baseline),
     '',
     `Medians of ${rounds} interleaved rounds, ${seconds} s each; ± half of the range; ` +
-      `(ratio to ${suite.baseline}). PSS counts a page that n processes share as 1/n of it.`,
+      `(ratio to ${suite.baseline}). ${suite.remark}`,
     ...goals,
   ];
   console.log(`\n${lines.join('\n')}`);

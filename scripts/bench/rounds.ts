@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../src/msg/errors.js';
 import { type CommandLine, run } from './command.js';
-import type { MeasureContext, Measurement } from './measure/measurement.js';
+import type { MeasureContext, Measurement, Sample } from './measure/measurement.js';
 import type { Peer, RunningPeer } from './peers/peer.js';
 
 /** For what a client does besides measuring. */
@@ -23,6 +23,8 @@ export interface Plan {
 export interface Results {
   /** By metric id, then by peer; one sample from each round. */
   readonly samples: Record<string, Record<string, number[]>>;
+  /** Like the samples; each different text once. */
+  readonly texts: Record<string, Record<string, string[]>>;
   /** The first round's command lines, by peer. */
   readonly commands: Record<string, string[]>;
   readonly failures: string[];
@@ -30,7 +32,7 @@ export interface Results {
 
 /** A failed turn or measurement is reported and noted; only `signal` ends the rounds early. */
 export async function runRounds(plan: Plan, signal: AbortSignal): Promise<Results> {
-  const results: Results = { samples: {}, commands: {}, failures: [] };
+  const results: Results = { samples: {}, texts: {}, commands: {}, failures: [] };
   const { peers, rounds } = plan;
   for (let round = 0; round < rounds; round++) {
     const first = round % peers.length;
@@ -83,12 +85,12 @@ async function takeTurn(
 }
 
 function contextOf(
-  { enter }: RunningPeer,
+  peer: RunningPeer,
   { seconds }: Plan,
   record: (command: readonly string[]) => void,
   signal: AbortSignal,
 ): MeasureContext {
-  const client = (command: CommandLine): Promise<string> => {
+  const client = (command: CommandLine, enter = peer.enter): Promise<string> => {
     const [file, ...args] = [...enter, ...command];
     const line: CommandLine = [file ?? command[0], ...args];
     record(line);
@@ -97,9 +99,24 @@ function contextOf(
   return { seconds, signal, client };
 }
 
-function add(results: Results, peerName: string, taken: Record<string, number>): void {
+function add(results: Results, peerName: string, taken: Record<string, Sample>): void {
   for (const [metric, value] of Object.entries(taken)) {
-    const byPeer = (results.samples[metric] ??= {});
-    (byPeer[peerName] ??= []).push(value);
+    if (typeof value === 'number') {
+      samplesOf(results.samples, metric, peerName).push(value);
+      continue;
+    }
+    const texts = samplesOf(results.texts, metric, peerName);
+    if (!texts.includes(value)) {
+      texts.push(value);
+    }
   }
+}
+
+function samplesOf<T extends Sample>(
+  all: Record<string, Record<string, T[]>>,
+  metric: string,
+  peerName: string,
+): T[] {
+  const byPeer = (all[metric] ??= {});
+  return (byPeer[peerName] ??= []);
 }

@@ -37,18 +37,12 @@ export class SourceAddresses {
   inOrder(client: Uint8Array, servers: readonly Uint8Array[]): readonly Uint8Array[] {
     const isSame = (server: Uint8Array) => server[0] === client[0];
     if (servers.length < 2 || servers.every(isSame) || !servers.some(isSame)) return servers;
-    if (this.#lossFor(client, client) !== undefined) return servers;
+    if (this.lossFor(client, client) !== undefined) return servers;
     return [...servers.filter(isSame), ...servers.filter((server) => !isSame(server))];
   }
 
-  /** True when the client's address (a sockaddr) can stand towards `server`; counts if not. */
-  suits(client: Uint8Array, server: Uint8Array): boolean {
-    const loss = this.#lossFor(client, server);
-    if (loss !== undefined) this.lost[loss]++;
-    return loss === undefined;
-  }
-
-  #lossFor(client: Uint8Array, server: Uint8Array): SourceLoss | undefined {
+  /** Why the client's address can't stand towards `server`; undefined when it can. */
+  lossFor(client: Uint8Array, server: Uint8Array): SourceLoss | undefined {
     const isIPv4 = client[0] === AF_INET;
     if (!(isIPv4 ? this.families.ipv4 : this.families.ipv6)) return 'disabled';
     if (client[0] !== server[0]) return 'family';

@@ -9,23 +9,17 @@ import { DOCKER_PATH, DOCKER_PREFIX, pathWith, which } from './paths.js';
 import { type Program, run, start } from './processes.js';
 import { endShims } from './shims.js';
 import { commandsFolder } from './sluice.js';
+import { writeWhoPage } from './who.js';
 
 const READY_MS = 45_000;
 
 /** dockerd gives its containers 15 s before it ends. */
 const GRACE_MS = 30_000;
 
-/** Serves WEB_BODY on port 80, and who asks whom as `WHO_PATH`. */
+/** Serves WEB_BODY and the page of writeWhoPage on port 80. */
 export const WEB_IMAGE = 'web';
 export const WEB_BODY = 'answer of the container\n';
-/** Answers with the container's host name, and the client's address and port as it sees them. */
-export const WHO_PATH = '/cgi-bin/who';
 export const WEB_COMMAND = ['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www'];
-
-const WHO_SCRIPT = `#!/bin/sh
-printf 'Content-Type: text/plain\\r\\n\\r\\n'
-echo "$HOSTNAME $REMOTE_ADDR $REMOTE_PORT"
-`;
 
 export interface DockerOptions {
   readonly portDriver: string;
@@ -125,11 +119,11 @@ export class Docker {
     try {
       const folder = temporaryFolder(cleanup);
       const root = join(folder, 'root');
-      for (const name of ['bin', 'www/cgi-bin']) mkdirSync(join(root, name), { recursive: true });
+      for (const name of ['bin', 'www']) mkdirSync(join(root, name), { recursive: true });
       copyFileSync(which('busybox') ?? '', join(root, 'bin/busybox'));
       symlinkSync('busybox', join(root, 'bin/sh'));
       writeFileSync(join(root, 'www/index.html'), WEB_BODY);
-      writeFileSync(join(root, 'www', WHO_PATH), WHO_SCRIPT, { mode: 0o755 });
+      writeWhoPage(join(root, 'www'));
       const tar = join(folder, 'root.tar');
       await run(['tar', '-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
       const command = JSON.stringify(WEB_COMMAND);

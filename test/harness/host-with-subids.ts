@@ -30,20 +30,23 @@ const SET_UP = `
 export function makeHostWithSubids(cleanup: Cleanup): Promise<Namespace> {
   const { uid, gid, username } = userInfo();
   const first = Math.max(uid, gid) < SUBIDS.high ? SUBIDS.high : SUBIDS.low;
-  return hold(cleanup, [
-    ...['unshare', '--user', '--net', '--mount', '--map-auto'],
-    ...[`--map-user=${uid}`, `--map-group=${gid}`, '--setuid=0', '--setgid=0'],
-    ...['sh', '-e', '-c', SET_UP, temporaryFolder(cleanup)],
+  const map = ['--map-auto', `--map-user=${uid}`, `--map-group=${gid}`, '--setuid=0', '--setgid=0'];
+  const unshare = ['unshare', '--user', '--net', '--mount', ...map];
+  const setUp = [
+    'sh',
+    '-e',
+    '-c',
+    SET_UP,
+    temporaryFolder(cleanup),
     `${username}:${first}:${SUBIDS.count}`,
-    ...HOLD,
-  ]);
+  ];
+  return hold(cleanup, [...unshare, ...setUp, ...HOLD]);
 }
 
 /** The command that runs `command` inside as the user, in the current folder, unprivileged. */
 export function enterAsUser({ pid }: Namespace, ...command: readonly string[]): string[] {
   const { uid, gid } = userInfo();
-  return [
-    ...['nsenter', '--user', '--net', '--mount', `--target=${pid}`],
-    ...[`--setuid=${uid}`, `--setgid=${gid}`, `--wdns=${process.cwd()}`, '--', ...command],
-  ];
+  const nsenter = ['nsenter', '--user', '--net', '--mount', `--target=${pid}`];
+  const options = [`--setuid=${uid}`, `--setgid=${gid}`, `--wdns=${process.cwd()}`];
+  return [...nsenter, ...options, '--', ...command];
 }

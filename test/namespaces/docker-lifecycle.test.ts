@@ -13,7 +13,14 @@ import { run } from '../harness/processes.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 import { connect } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
-import { IPV4, IPV6, answering, answeringBoth, expectRefused } from './docker-support.js';
+import {
+  IPV4,
+  IPV6,
+  answering,
+  answeringBoth,
+  expectNoPorts,
+  expectRefused,
+} from './docker-support.js';
 
 const DEADLINE_MS = 20_000;
 /** Shell code of a container, and the command that lets it go on. */
@@ -40,7 +47,7 @@ describeWith([needsDocker], 'a port of a container', () => {
 
   afterEach(async () => {
     await docker.removeContainers();
-    expect(await docker.ports()).toEqual([]);
+    await expectNoPorts(docker);
   });
 
   it.each(['one', 'six'])('is served on a network of the user: %s', async (network) => {
@@ -199,7 +206,9 @@ for (const proxy of [true, false]) {
       const script = ['/bin/sh', '-c', `${WAIT_FOR_GO}; exec ${WEB_COMMAND.join(' ')}`];
       const options = ['--detach', '--hostname=late', '-p', `${port}:80`];
       const id = await docker.docker('run', ...options, WEB_IMAGE, ...script);
-      for (const host of [IPV4, IPV6, IPV4, IPV6]) {
+      // Without docker-proxy, dockerd publishes no IPv6 port of a container that has no IPv6.
+      const hosts = proxy ? [IPV4, IPV6] : [IPV4];
+      for (const host of [...hosts, ...hosts]) {
         const cleanup = new Cleanup();
         const { text, end } = await connect(cleanup, port, host).outcome();
         await cleanup.run();
@@ -208,7 +217,7 @@ for (const proxy of [true, false]) {
         expect(end).toBe(proxy ? 'FIN' : 'ECONNRESET');
       }
       await docker.docker('exec', id, ...GO);
-      expect(await answeringBoth(port)).toEqual(['late', 'late']);
+      for (const host of hosts) expect(await answering(port, host)).toBe('late');
     });
   });
 }

@@ -5,7 +5,14 @@ import { type Docker, detachNetns, sluiceOptions, startDocker } from '../harness
 import { docker as needsDocker } from '../harness/needs.js';
 import { assertFree, freePort } from '../harness/ports.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
-import { IPV4, IPV6, answering, answeringBoth, expectRefused } from './docker-support.js';
+import {
+  IPV4,
+  IPV6,
+  answering,
+  answeringBoth,
+  expectNoPorts,
+  expectRefused,
+} from './docker-support.js';
 
 const MODES = [
   ["rootlesskit's network namespace", () => ({})],
@@ -24,7 +31,7 @@ for (const [mode, optionsOf] of MODES) {
 
     afterEach(async () => {
       await docker.removeContainers();
-      expect(await docker.ports()).toEqual([]);
+      await expectNoPorts(docker);
     });
 
     it('publishes on both families', async () => {
@@ -91,7 +98,7 @@ for (const [mode, optionsOf] of MODES) {
         const id = await docker.runWeb('-p', `${port}:80`);
         await answeringBoth(port);
         await docker.docker(...command, id);
-        await assertFree(port);
+        await expect(assertFree(port)).resolves.toBeUndefined();
       },
     );
 

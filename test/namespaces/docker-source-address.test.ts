@@ -1,33 +1,29 @@
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { type Docker, WHO_PATH, sluiceOptions, startDocker } from '../harness/docker.js';
+import { type Docker, detachNetns, sluiceOptions, startDocker } from '../harness/docker.js';
 import { makeHostWithSubids } from '../harness/host-with-subids.js';
-import {
-  CLIENT_ADDRESS,
-  HOST_ADDRESS,
-  type Namespace,
-  makeClient,
-  runIn,
-} from '../harness/namespaces.js';
+import { CLIENT_ADDRESS, HOST_ADDRESS, type Namespace, makeClient } from '../harness/namespaces.js';
 import { docker as needsDocker, tool } from '../harness/needs.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
+import { askWho } from '../harness/who.js';
 
 const DEADLINE_MS = 20_000;
 /** In a namespace of the test's own every port is free. */
 const PORT = 8080;
 
-/** A client at its own address and port, as it is and as the container sees it. */
-async function clientOf(client: Namespace, host: string): Promise<{ real: string; seen: string }> {
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${PORT}${WHO_PATH}`;
-  const format = '%{local_ip} %{local_port}';
-  const curl = ['curl', '--silent', '--show-error', '--fail', '--max-time', '10'];
-  const output = await runIn(client, [...curl, '--write-out', format, url]);
-  const [who = '', real = ''] = output.split('\n');
-  return { real, seen: who.replace('web ', '').replaceAll(/[[\]]/g, '') };
-}
+const SETTINGS = [
+  { name: 'stock Docker', dockerdFlags: [], hasProxy: true, more: () => ({}) },
+  { name: 'a detached network', dockerdFlags: [], hasProxy: true, more: detachNetns },
+  {
+    name: 'Docker without docker-proxy',
+    dockerdFlags: ['--userland-proxy=false'],
+    hasProxy: false,
+    more: () => ({}),
+  },
+];
 
-for (const proxy of [true, false]) {
-  describeWith([needsDocker, tool('curl')], `a container, userland-proxy ${proxy}`, () => {
+for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
+  describeWith([needsDocker, tool('curl')], `a container of ${name}`, () => {
     const suite = perSuite();
     let docker: Docker;
     let client: Namespace;
@@ -35,8 +31,8 @@ for (const proxy of [true, false]) {
     beforeAll(async () => {
       const host = await makeHostWithSubids(suite);
       client = await makeClient(suite, host);
-      const dockerdFlags = [`--userland-proxy=${proxy}`];
-      docker = await startDocker(suite, { ...sluiceOptions(suite), dockerdFlags, host });
+      const options = { ...sluiceOptions(suite), ...more(suite), dockerdFlags, host };
+      docker = await startDocker(suite, options);
       await docker.docker('network', 'create', '--ipv6', '--subnet=fd00:6::/64', 'six');
     });
 
@@ -48,17 +44,21 @@ for (const proxy of [true, false]) {
       ['six', HOST_ADDRESS.v6, CLIENT_ADDRESS.v6],
     ])('on network %s, port of %s, sees its client %s', async (network, host, address) => {
       await docker.runWeb('--hostname=web', `--network=${network}`, '-p', `${PORT}:80`);
-      const answer = () => clientOf(client, host);
+      const answer = () => askWho(client, host, PORT);
       const { real, seen } = await until(answer, DEADLINE_MS, `an answer on ${host}`);
       expect(real).toMatch(new RegExp(`^${address} \\d+$`));
       expect(seen).toBe(real);
     });
 
-    it('serves an IPv6 client of a container without IPv6', async () => {
-      await docker.runWeb('--hostname=web', '-p', `${PORT}:80`);
-      const answer = () => clientOf(client, HOST_ADDRESS.v6);
-      const { real } = await until(answer, DEADLINE_MS, 'an answer over IPv6');
-      expect(real).toMatch(new RegExp(`^${CLIENT_ADDRESS.v6} \\d+$`));
+    it('serves clients over IPv6 where docker publishes it', async () => {
+      const id = await docker.runWeb('--hostname=web', '-p', `${PORT}:80`);
+      // Without docker-proxy it does not for a container without IPv6.
+      const isPublished = (await docker.docker('port', id)).includes('[::]');
+      expect(isPublished).toBe(hasProxy);
+      const host = isPublished ? 'v6' : 'v4';
+      const answer = () => askWho(client, HOST_ADDRESS[host], PORT);
+      const { real } = await until(answer, DEADLINE_MS, `an answer over IP${host}`);
+      expect(real).toMatch(new RegExp(`^${CLIENT_ADDRESS[host]} \\d+$`));
     });
   });
 }

@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
-import { WHO_PATH } from '../harness/docker.js';
+import type { Docker } from '../harness/docker.js';
 import { ask } from '../harness/http.js';
 import { until } from '../harness/wait.js';
+import { WHO_PATH } from '../harness/who.js';
 
 const DEADLINE_MS = 20_000;
 
@@ -33,4 +34,9 @@ export async function expectRefused(port: number, ...hosts: readonly string[]): 
   for (const host of hosts) {
     await expect(ask({ host, port })).rejects.toThrow('ECONNREFUSED');
   }
+}
+
+/** Nothing of what was published is left. */
+export async function expectNoPorts(docker: Docker): Promise<void> {
+  expect(await docker.ports()).toEqual([]);
 }

@@ -84,6 +84,14 @@ describeWith([userNamespaces, tool('ip')], 'the end of a forwarded connection', 
       await forwarding.idle();
     });
 
+    it('with a close becomes a reset for a side that goes on sending', async () => {
+      const { near, far } = await open();
+      near.close();
+      expect(await far.outcome()).toEqual({ text: '', end: 'FIN' });
+      expect(await until(() => far.send('more') < 0, DEADLINE_MS, 'a send that fails')).toBe(true);
+      await forwarding.idle();
+    });
+
     it('leaves nothing behind when the other side ends at the same time', async () => {
       const { near, far } = await open();
       await forwarding.agent.frozen(() => {

@@ -12,6 +12,7 @@ import {
 } from '../harness/namespaces.js';
 import { REPOSITORY } from '../harness/paths.js';
 import { start } from '../harness/processes.js';
+import { until } from '../harness/wait.js';
 import type { Attempt } from './kernel-transparent-client.js';
 
 export const PORT = 80;
@@ -51,6 +52,10 @@ export async function makeChild(
     await runIn(container, ['ip', 'route', 'add', 'default', 'via', gateway]);
   }
   for (const namespace of [child, container]) {
+    // Neighbours of a foreign source address are asked for from the link-local one, once it is
+    // known to be unique.
+    const tentative = () => runIn(namespace, ['ip', '-6', 'addr', 'show', 'tentative']);
+    await until(async () => (await tentative()) === '', READY_MS, 'link-local addresses');
     const server = await start(cleanup, enter(namespace, process.execPath, '-e', SERVER));
     await server.line(/ready/, READY_MS);
   }

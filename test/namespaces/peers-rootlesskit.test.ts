@@ -7,28 +7,18 @@ import { rootlesskit as needsRootlesskit, tool } from '../harness/needs.js';
 import { pathWith } from '../harness/paths.js';
 import { assertFree, freePort } from '../harness/ports.js';
 import { run, start } from '../harness/processes.js';
-import {
-  type Rootlesskit,
-  type RootlesskitOptions,
-  rootlesskitProgram,
-  startRootlesskit,
-} from '../harness/rootlesskit.js';
+import { type Rootlesskit, startRootlesskit } from '../harness/rootlesskit.js';
 import { commandsFolder } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
+import { type Peer, nameOf, realOf, startOurs } from './peers-support.js';
 
 const DEADLINE_MS = 20_000;
 const BODY = 'answer of the command\n';
 /** More than the socket buffers of the whole way hold. */
 const STREAM_BYTES = 20_000_000;
 
-/** Runs the rest of the command in the detached network namespace, where there is one. */
-const DETACHED = `if [ -e "$ROOTLESSKIT_STATE_DIR/netns" ]
-  then exec nsenter --net="$ROOTLESSKIT_STATE_DIR/netns" "$@"; else exec "$@"; fi`;
-
 const NODE_SERVER = `require('node:http')
   .createServer((_, response) => response.end('x'.repeat(${STREAM_BYTES}))).listen(80, '::')`;
-
-type Peer = Pick<RootlesskitOptions, 'major' | 'net'> & { readonly flags: readonly string[] };
 
 const PEERS: readonly Peer[] = [
   { major: 1, net: 'slirp4netns', flags: [] },
@@ -42,28 +32,6 @@ const PEERS: readonly Peer[] = [
   { major: 2, net: 'pasta', flags: ['--detach-netns'] },
 ];
 
-function realOf(major: 1 | 2): string {
-  return rootlesskitProgram(major) ?? '';
-}
-
-/** Like startRootlesskit, with our port driver; `command` serves on port 80 of its namespace. */
-function startOurs(
-  cleanup: Cleanup,
-  { major, net, flags }: Peer,
-  command: readonly string[],
-  publish: readonly string[] = [],
-): Promise<Rootlesskit> {
-  return startRootlesskit(cleanup, {
-    major,
-    net,
-    portDriver: 'sluice',
-    program: ['docker-rootlesskit'],
-    flags: [...flags, ...publish.flatMap((spec) => ['-p', spec])],
-    command: ['sh', '-c', DETACHED, 'sh', ...command],
-    env: { PATH: pathWith(commandsFolder(cleanup), dirname(realOf(major))) },
-  });
-}
-
 function webServer(cleanup: Cleanup): string[] {
   const www = temporaryFolder(cleanup);
   writeFileSync(join(www, 'index.html'), BODY);
@@ -76,20 +44,22 @@ function bodyFrom({ program }: Rootlesskit, port: number, host: string): Promise
   return program.until(() => body().catch(() => ''), DEADLINE_MS, `an answer on ${host}:${port}`);
 }
 
+/** What is left of a state directory. */
+function left({ stateDir }: Rootlesskit): readonly string[] {
+  return existsSync(stateDir) ? readdirSync(stateDir) : ['nothing'];
+}
+
 for (const peer of PEERS) {
   const needs = [needsRootlesskit(peer.major), tool('busybox'), tool('rootlessctl')];
-  const name = `rootlesskit ${peer.major} with ${[peer.net, ...peer.flags].join(' ')}`;
-  describeWith(needs, name, () => {
+  describeWith(needs, nameOf(peer), () => {
     const cleanup = perTest();
     const rootlessctl = join(dirname(realOf(peer.major)), 'rootlessctl');
 
     it('serves the ports of -p over IPv4 and IPv6', async () => {
       const [both, only4, only6] = [await freePort(), await freePort(), await freePort()];
-      const rootlesskit = await startOurs(cleanup, peer, webServer(cleanup), [
-        `${both}:80/tcp`,
-        `127.0.0.2:${only4}:80/tcp`,
-        `[::1]:${only6}:80/tcp`,
-      ]);
+      const rootlesskit = await startOurs(cleanup, peer, webServer(cleanup), {
+        publish: [`${both}:80/tcp`, `127.0.0.2:${only4}:80/tcp`, `[::1]:${only6}:80/tcp`],
+      });
       expect(await bodyFrom(rootlesskit, both, '127.0.0.1')).toBe(BODY);
       expect(await bodyFrom(rootlesskit, both, '::1')).toBe(BODY);
       expect(await bodyFrom(rootlesskit, only4, '127.0.0.2')).toBe(BODY);
@@ -115,20 +85,20 @@ for (const peer of PEERS) {
     it('carries a long answer of a Node server', async () => {
       const port = await freePort();
       const server = [process.execPath, '-e', NODE_SERVER];
-      const rootlesskit = await startOurs(cleanup, peer, server, [`127.0.0.1:${port}:80/tcp`]);
+      const publish = [`127.0.0.1:${port}:80/tcp`];
+      const rootlesskit = await startOurs(cleanup, peer, server, { publish });
       expect((await bodyFrom(rootlesskit, port, '127.0.0.1')).length).toBe(STREAM_BYTES);
     });
 
     it('leaves no more than rootlesskit alone when it ends', async () => {
       const port = await freePort();
       const theirs = await startRootlesskit(cleanup, { ...peer, portDriver: 'none' });
-      const ours = await startOurs(cleanup, peer, webServer(cleanup), [`${port}:80/tcp`]);
+      const publish = [`${port}:80/tcp`];
+      const ours = await startOurs(cleanup, peer, webServer(cleanup), { publish });
       await bodyFrom(ours, port, '127.0.0.1');
       for (const { program } of [theirs, ours]) await program.end();
 
       await assertFree(port);
-      const left = ({ stateDir }: Rootlesskit) =>
-        existsSync(stateDir) ? readdirSync(stateDir) : 'nothing';
       expect(left(ours)).toEqual(left(theirs));
     });
   });

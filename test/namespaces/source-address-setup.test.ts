@@ -29,7 +29,8 @@ const SYSCTLS = [
 /** Everything of the namespace that the set-up may touch. */
 async function stateOf(child: Namespace): Promise<Record<string, string>> {
   const commands = {
-    nft: ['nft', 'list', 'tables'],
+    // The empty tables of iptables-nft, which are of other families, stay.
+    nft: ['nft', 'list', 'tables', 'inet'],
     mangle: ['iptables', '-t', 'mangle', '-S'],
     mangle6: ['ip6tables', '-t', 'mangle', '-S'],
     rules: ['ip', '-4', 'rule'],
@@ -97,8 +98,6 @@ describeWith(NEEDS, 'source addressing', () => {
 
     it('leaves nothing behind, done twice as done once', async () => {
       const child = await makeHost(test);
-      // What makes empty mangle tables of iptables-nft, which stay.
-      await stateOf(child);
       const before = await stateOf(child);
       const path = pathOf(...programs);
 
@@ -225,7 +224,6 @@ describeWith(NEEDS, 'source addressing', () => {
         reason: 'ip was not found; install iproute2',
       },
     ])('says why, and leaves nothing, without $lack', async ({ programs, reason }) => {
-      await stateOf(child);
       const before = await stateOf(child);
       const addressing = await setUpSourceAddressing(child, pathOf(...programs));
 

@@ -1,7 +1,7 @@
 // The servers of one benchmark turn, in the child namespace: iperf3, nginx and a TCP echo.
 // Plain JavaScript, so that it starts without a compiler: it may run as root of a new namespace.
 //
-// Usage: servers.mjs FOLDER IPERF_PORT HTTP_PORT ECHO_PORT
+// Usage: servers.mjs FOLDER ADDRESS IPERF_PORT HTTP_PORT ECHO_PORT
 // Connects to FOLDER/control.sock, says "ready PID" once all three listen, and lives as long as
 // that connection does.
 import { spawn } from 'node:child_process';
@@ -14,7 +14,7 @@ const POLL_MS = 20;
 /** State of a listening socket in /proc/net/tcp (net/tcp_states.h). */
 const TCP_LISTEN = '0A';
 
-const [folder = '', ...ports] = process.argv.slice(2);
+const [folder = '', address = '', ...ports] = process.argv.slice(2);
 const [iperfPort = 0, httpPort = 0, echoPort = 0] = ports.map(Number);
 
 // One process without a master, as root of the namespace: it may have no other user id.
@@ -27,7 +27,11 @@ http {
   client_body_temp_path ${folder}/nginx-body; proxy_temp_path ${folder}/nginx-proxy;
   fastcgi_temp_path ${folder}/nginx-fastcgi; uwsgi_temp_path ${folder}/nginx-uwsgi;
   scgi_temp_path ${folder}/nginx-scgi;
-  server { listen 127.0.0.1:${httpPort} backlog=4096; location / { return 200 "ok\\n"; } }
+  server {
+    listen ${address}:${httpPort} backlog=4096;
+    location / { return 200 "ok\\n"; }
+    location = /client { return 200 "$remote_addr\\n"; }
+  }
 }
 `;
 
@@ -81,13 +85,13 @@ control.on('close', () => {
 control.resume();
 
 writeFileSync(`${folder}/nginx.conf`, nginxConfig);
-serve('iperf3', '--server', '--bind', '127.0.0.1', '--port', `${iperfPort}`);
+serve('iperf3', '--server', '--bind', address, '--port', `${iperfPort}`);
 serve('nginx', '-e', 'stderr', '-p', folder, '-c', `${folder}/nginx.conf`);
 const echo = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => socket.destroy());
   socket.pipe(socket);
 });
-echo.listen({ host: '127.0.0.1', port: echoPort, backlog: 4096 });
+echo.listen({ host: address, port: echoPort, backlog: 4096 });
 
 const deadline = performance.now() + READY_TIMEOUT_MS;
 while (![iperfPort, httpPort, echoPort].every(isListening)) {

@@ -2,20 +2,22 @@
 import type { CommandLine } from '../command.js';
 import type { RunningPeer } from '../peers/peer.js';
 
-/** A figure of the report: one sample from each turn. */
+/** A row of the report: one sample from each turn, a number where it has a unit, else a text. */
 export interface Metric {
   readonly id: string;
   readonly label: string;
-  readonly unit: string;
-  readonly better: 'more' | 'less';
+  readonly unit?: string;
+  readonly better?: 'more' | 'less';
 }
+
+export type Sample = number | string;
 
 export interface MeasureContext {
   /** A whole number: iperf3 and wrk take no fractions. */
   readonly seconds: number;
   readonly signal: AbortSignal;
-  /** Runs a client where the peer's clients run, and notes its command line. */
-  client(command: CommandLine): Promise<string>;
+  /** Runs a client where the peer's clients run, or behind `enter`; notes its command line. */
+  client(command: CommandLine, enter?: readonly string[]): Promise<string>;
 }
 
 export interface Measurement {
@@ -23,7 +25,7 @@ export interface Measurement {
   readonly name: string;
   readonly metrics: readonly Metric[];
   /** Samples by metric id; a metric that makes no sense for a peer is left out. */
-  take(peer: RunningPeer, context: MeasureContext): Promise<Record<string, number>>;
+  take(peer: RunningPeer, context: MeasureContext): Promise<Record<string, Sample>>;
 }
 
 /** Field `key` of parsed JSON; `undefined` where there is none. */

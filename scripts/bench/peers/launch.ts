@@ -26,15 +26,19 @@ export interface Launched {
   readonly stop: () => Promise<void>;
 }
 
-/** `wrapper` gets the servers' command line appended. */
-export async function launchServers(wrapper: CommandLine, turn: Turn): Promise<Launched> {
+/** `wrapper` gets the command line of the servers appended, which listen on `address`. */
+export async function launchServers(
+  wrapper: CommandLine,
+  turn: Turn,
+  address = '127.0.0.1',
+): Promise<Launched> {
   const control = createServer();
   control.listen(`${turn.folder}/control.sock`);
   await once(control, 'listening');
   const { iperf, http, echo } = CHILD_PORTS;
   const [file, ...args] = wrapper;
-  const servers = [process.execPath, SERVERS, turn.folder, `${iperf}`, `${http}`, `${echo}`];
-  const child = spawnLogged([file, ...args, ...servers], turn);
+  const where = [turn.folder, address, `${iperf}`, `${http}`, `${echo}`];
+  const child = spawnLogged([file, ...args, process.execPath, SERVERS, ...where], turn);
   try {
     const { socket, serversPid } = await readyServers(control, child, turn);
     const pid = child.pid ?? 0;

@@ -17,6 +17,13 @@ export interface RunningPeer {
   readonly ports: Ports;
   /** Put in front of a client's command line; empty where clients run in the host namespace. */
   readonly enter: readonly string[];
+  /** For clients that are not on the servers' loopback, where the peer has room for them. */
+  readonly elsewhere?: {
+    /** Like `enter` above. */
+    readonly enter: readonly string[];
+    /** Where these clients connect, at the same ports. */
+    readonly address: string;
+  };
   /** The processes that carry the bytes, at this moment; none for the direct path. */
   forwarders(): number[];
   /** Ends everything that `start` started; never rejects because of how it ended. */

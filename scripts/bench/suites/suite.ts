@@ -2,11 +2,10 @@
 import type { Measurement } from '../measure/measurement.js';
 import type { Peer } from '../peers/peer.js';
 
-/** A bound on the subject's median divided by the baseline's. */
-export type Goal = { readonly metric: string } & (
-  | { readonly atLeast: number }
-  | { readonly atMost: number }
-);
+export type Goal = { readonly metric: string } & (RatioBound | { readonly alwaysZero: true });
+
+/** On the subject's median divided by the baseline's. */
+export type RatioBound = { readonly atLeast: number } | { readonly atMost: number };
 
 export interface Suite {
   readonly name: string;
@@ -18,4 +17,6 @@ export interface Suite {
   /** The peer that ratios refer to. */
   readonly baseline: string;
   readonly goals: readonly Goal[];
+  /** Printed below the table: what its reader has to know. */
+  readonly remark: string;
 }

@@ -30,4 +30,5 @@ export const tcp: Suite = {
     { metric: 'stream1Out', atLeast: 1 },
     { metric: 'roundtripP99', atMost: 1 },
   ],
+  remark: 'PSS counts a page that n processes share as 1/n of it.',
 };

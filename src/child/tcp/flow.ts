@@ -20,14 +20,8 @@ import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler, Task } from '../reactor.js';
 import { Pump } from './pump.js';
-import {
-  connectError,
-  connectTo,
-  isSourceProblem,
-  resetOnClose,
-  sendQueueBytes,
-  shutdownWrite,
-} from './sockets.js';
+import { Dialling } from './dialling.js';
+import { connectError, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
@@ -74,13 +68,7 @@ export class Flow implements Task, Expiring {
   readonly #client: Side;
   readonly #server: Side;
   #state: State = 'connecting';
-  readonly #address: Uint8Array;
-  /** Addresses of the server, and the one that is tried now. */
-  #dial: readonly Uint8Array[] | undefined;
-  #attempt = 0;
-  /** The socket of this attempt bears the client's address. */
-  #hasSource = false;
-  #mayHaveSource = true;
+  readonly #dialling: Dialling;
   #queued = false;
   #resetAt = 0;
 
@@ -88,7 +76,7 @@ export class Flow implements Task, Expiring {
   constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number, address: Uint8Array) {
     this.#forwarder = forwarder;
     this.#port = port;
-    this.#address = address;
+    this.#dialling = new Dialling(forwarder.sources, port.targets, address);
     const up = new Pump(forwarder.buffers);
     const down = new Pump(forwarder.buffers);
     this.#client = new Side(this, up, down);
@@ -98,44 +86,20 @@ export class Flow implements Task, Expiring {
 
   /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
   connect(): void {
-    if (this.#dial === undefined) {
-      const addresses = this.#port.targets.addressesFor(this);
-      if (addresses === undefined) return;
-      this.#dial = this.#forwarder.sources.inOrder(this.#address, addresses);
-    }
-    for (; this.#attempt < this.#dial.length; this.#attempt++) {
-      const fd = this.#dialOne(this.#dial[this.#attempt] as Uint8Array);
-      if (fd >= 0) return this.#watchServer(fd);
-      if (fd === linux.EMFILE || fd === linux.ENFILE) return this.#shed();
-      this.#port.targets.failed(this.#dial[this.#attempt]);
-    }
-    this.#forwarder.counters.refused++;
-    this.#abort();
+    if (this.#dialling.isReady(this)) this.#attempt();
   }
 
-  /** With the client's address where that works. Returns the socket, or the negative errno. */
-  #dialOne(server: Uint8Array): number {
-    const { sources } = this.#forwarder;
-    this.#hasSource = this.#mayHaveSource && sources.suits(this.#address, server);
-    if (this.#hasSource) {
-      const fd = connectTo(server, this.#address);
-      if (fd >= 0 || !isSourceProblem(fd)) return fd;
-      this.#loseSource();
+  #attempt(): void {
+    const fd = this.#dialling.next();
+    if (fd === undefined) {
+      this.#forwarder.counters.refused++;
+      return this.#abort();
     }
-    return connectTo(server);
-  }
-
-  #loseSource(): void {
-    this.#hasSource = false;
-    this.#mayHaveSource = false;
-    this.#forwarder.sources.lost.refused++;
-  }
-
-  #watchServer(fd: number): void {
+    if (fd < 0) return this.#shed();
     this.#server.fd = fd;
-    if (this.#forwarder.reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
-    const { connecting, connectingWithSource } = this.#forwarder;
-    (this.#hasSource ? connectingWithSource : connecting).set(this);
+    const { reactor, connecting, connectingAsClient } = this.#forwarder;
+    if (reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
+    (this.#dialling.bearsClient ? connectingAsClient : connecting).set(this);
   }
 
   onEdge(side: Side, events: number): void {
@@ -164,41 +128,35 @@ export class Flow implements Task, Expiring {
 
   /** The connect took too long, or it is time to look again whether a reset can be passed on. */
   onDeadline(): void {
-    if (this.#state === 'connecting') this.#onConnectTimeout();
-    else this.#flushAndReset();
+    if (this.#state !== 'connecting') return this.#flushAndReset();
+    this.#dialling.timedOut();
+    this.#attemptAgain();
   }
 
   #onConnected(events: number): void {
     if ((events & WRITE_EVENTS) === 0) return;
     this.#forwarder.connecting.clear(this);
-    this.#forwarder.connectingWithSource.clear(this);
+    this.#forwarder.connectingAsClient.clear(this);
     const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
     const error = failed ? connectError(this.#server.fd) : 0;
     // A refused connect is ECONNREFUSED: these come after the server had accepted, and perhaps spoken.
     const wasReset = error === linux.ECONNRESET || error === linux.EPIPE;
-    if (error !== 0 && !wasReset) return this.#nextAddress();
+    if (error !== 0 && !wasReset) {
+      this.#dialling.refused();
+      return this.#attemptAgain();
+    }
     // Watched from here on only: before, nothing could have been done with its bytes.
     if (this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client) < 0) return this.#shed();
-    if (this.#hasSource) this.#forwarder.sources.kept++;
+    this.#dialling.connected();
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
     this.#pumpBoth();
   }
 
-  #nextAddress(): void {
+  #attemptAgain(): void {
     this.#forwarder.reactor.close(this.#server.fd);
     this.#server.fd = -1;
-    this.#port.targets.failed(this.#dial?.[this.#attempt]);
-    this.#attempt++;
-    this.connect();
-  }
-
-  /** No answer: perhaps because it went to the client itself, so the same address once more without. */
-  #onConnectTimeout(): void {
-    if (!this.#hasSource) return this.#nextAddress();
-    this.#loseSource();
-    this.#attempt--;
-    this.#nextAddress();
+    this.#attempt();
   }
 
   #pumpBoth(): void {
@@ -289,9 +247,9 @@ export class Flow implements Task, Expiring {
   }
 
   #close(): void {
-    const { reactor, connecting, connectingWithSource, resetting } = this.#forwarder;
+    const { reactor, connecting, connectingAsClient, resetting } = this.#forwarder;
     connecting.clear(this);
-    connectingWithSource.clear(this);
+    connectingAsClient.clear(this);
     resetting.clear(this);
     this.#state = 'closed';
     for (const side of [this.#client, this.#server]) {

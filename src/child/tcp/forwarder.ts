@@ -17,7 +17,7 @@ import type { Buffers } from './pump.js';
 /** The server is in this kernel: it answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Shorter: without an answer the flow is dialled once more, without the client's address. */
-const CONNECT_WITH_SOURCE_TIMEOUT_MS = 3000;
+const CONNECT_AS_CLIENT_TIMEOUT_MS = 3000;
 const RESET_POLL_MS = 5;
 const ACCEPT_PAUSE_MS = 100;
 
@@ -31,7 +31,7 @@ export class TcpForwarder {
   readonly reactor: Reactor;
   readonly buffers: Buffers = { slabs: new SlabPool(), pipes: new PipePool() };
   readonly connecting = new Deadlines<Flow>(CONNECT_TIMEOUT_MS, (flow) => flow.onDeadline());
-  readonly connectingWithSource = new Deadlines<Flow>(CONNECT_WITH_SOURCE_TIMEOUT_MS, (flow) =>
+  readonly connectingAsClient = new Deadlines<Flow>(CONNECT_AS_CLIENT_TIMEOUT_MS, (flow) =>
     flow.onDeadline(),
   );
   readonly resetting = new Deadlines<Flow>(RESET_POLL_MS, (flow) => flow.onDeadline());
@@ -48,8 +48,8 @@ export class TcpForwarder {
   constructor(reactor: Reactor, resolve: (id: number) => void) {
     this.reactor = reactor;
     this.#resolve = resolve;
-    const { connecting, connectingWithSource, resetting, paused, holding } = this;
-    for (const clock of [connecting, connectingWithSource, resetting, paused, holding]) {
+    const { connecting, connectingAsClient, resetting, paused, holding } = this;
+    for (const clock of [connecting, connectingAsClient, resetting, paused, holding]) {
       reactor.addClock(clock);
     }
   }

@@ -1,0 +1,96 @@
+/**
+ * How a flow reaches its server: which address is tried now, and whether as the client.
+ *
+ * An attempt that bears the client's address and doesn't work out, because the kernel refuses the
+ * address or because replies to it get lost, is repeated without before the next server is tried.
+ */
+
+import * as linux from '../../msg/linux.js';
+import type { SourceLoss } from '../../msg/protocol.js';
+import type { SourceAddresses } from '../source.js';
+import type { Targets, Waiting } from '../targets.js';
+import { connectTo, isSourceProblem } from './sockets.js';
+
+export class Dialling {
+  readonly #sources: SourceAddresses;
+  readonly #targets: Targets;
+  /** As a sockaddr. */
+  readonly #client: Uint8Array;
+  #servers: readonly Uint8Array[] = [];
+  #at = 0;
+  /** Why this attempt doesn't bear the client's address; undefined if it does. */
+  #loss: SourceLoss | undefined;
+  /** An attempt with the client's address has failed. */
+  #isRefused = false;
+
+  constructor(sources: SourceAddresses, targets: Targets, client: Uint8Array) {
+    this.#sources = sources;
+    this.#targets = targets;
+    this.#client = client;
+  }
+
+  /** False while the addresses are being asked for: `flow` is called once they are known. */
+  isReady(flow: Waiting): boolean {
+    const servers = this.#targets.addressesFor(flow);
+    if (servers === undefined) return false;
+    this.#servers = this.#sources.inOrder(this.#client, servers);
+    return true;
+  }
+
+  get bearsClient(): boolean {
+    return this.#loss === undefined;
+  }
+
+  /**
+   * The socket of the next attempt that could be started; undefined when there is no address left,
+   * a negative errno when there is no fd or memory for a socket.
+   */
+  next(): number | undefined {
+    for (; this.#at < this.#servers.length; this.#advance()) {
+      const fd = this.#start(this.#servers[this.#at] as Uint8Array);
+      if (fd >= 0 || isExhausted(fd)) return fd;
+    }
+    return undefined;
+  }
+
+  /** The attempt was refused. */
+  refused(): void {
+    this.#advance();
+  }
+
+  /** The attempt had no answer, perhaps because that went to the client itself. */
+  timedOut(): void {
+    if (this.bearsClient) this.#isRefused = true;
+    else this.#advance();
+  }
+
+  /** Counts how it went. */
+  connected(): void {
+    if (this.#loss === undefined) this.#sources.kept++;
+    else this.#sources.lost[this.#loss]++;
+  }
+
+  #start(server: Uint8Array): number {
+    this.#loss = this.#isRefused ? 'refused' : this.#sources.lossFor(this.#client, server);
+    if (this.#loss !== undefined) return connectTo(server);
+    const fd = connectTo(server, this.#client);
+    if (fd >= 0 || !isSourceProblem(fd)) return fd;
+    this.#isRefused = true;
+    return this.#start(server);
+  }
+
+  #advance(): void {
+    this.#targets.failed(this.#servers[this.#at]);
+    this.#at++;
+    this.#isRefused = false;
+  }
+}
+
+function isExhausted(error: number): boolean {
+  return (
+    error === linux.EMFILE ||
+    error === linux.ENFILE ||
+    error === linux.ENOBUFS ||
+    error === linux.ENOMEM
+  );
+}
