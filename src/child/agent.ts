@@ -4,7 +4,7 @@
  */
 
 import { messageOf, SluiceError } from '../msg/errors.js';
-import { Channel } from '../msg/channel.js';
+import { Channel, type Received } from '../msg/channel.js';
 import { Fd } from '../msg/fd.js';
 import * as linux from '../msg/linux.js';
 import type { ChildDriver } from '../msg/port.js';
@@ -56,7 +56,7 @@ class Control implements Handler, Disposable {
 
   onEvents(): void {
     try {
-      for (const { message, fds } of this.#channel.receive()) this.#onMessage(message, fds);
+      for (const received of this.#channel.receive()) this.#onMessage(received);
       this.#channel.flush();
       if (this.#channel.ended) this.#reactor.stop();
     } catch (error) {
@@ -79,20 +79,20 @@ class Control implements Handler, Disposable {
     return this.#channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
   }
 
-  #onMessage(raw: unknown, fds: readonly Fd[]): void {
+  #onMessage({ message: raw, fds, lostFds }: Received): void {
     try {
       const message = parseToAgent(raw);
       if (!this.#greeted && message.type !== 'hello') {
         throw new SluiceError('ERR_MESSAGE', `${message.type} came before hello`);
       }
-      this.#answer(message, fds);
+      this.#answer(message, lostFds ? undefined : fds);
     } finally {
       // Those that found an owner were released to it.
       for (const fd of fds) fd.close();
     }
   }
 
-  #answer(message: ToAgent, fds: readonly Fd[]): void {
+  #answer(message: ToAgent, fds: readonly Fd[] | undefined): void {
     switch (message.type) {
       case 'hello':
         this.#greeted = true;
@@ -114,7 +114,13 @@ class Control implements Handler, Disposable {
     }
   }
 
-  #addPort(port: AgentPort, fds: readonly Fd[]): void {
+  #addPort(port: AgentPort, fds: readonly Fd[] | undefined): void {
+    if (fds === undefined) {
+      throw new SluiceError(
+        'EMFILE',
+        'the agent has no file descriptor left for a listener; raise the limit of open files (ulimit -n)',
+      );
+    }
     if (!port.proto.startsWith('tcp')) {
       throw new SluiceError('ERR_PROTO', `this agent does not forward ${port.proto}`);
     }

@@ -15,6 +15,7 @@ export const PIPE_BYTES = 256 * 1024;
 const QUOTA_FILE = '/proc/sys/fs/pipe-user-pages-soft';
 const DEFAULT_QUOTA_PAGES = 16384;
 const QUOTA_SHARE = 1 / 4;
+const RETRY_MS = 100;
 
 export interface Pipe {
   readonly readEnd: number;
@@ -28,6 +29,7 @@ export class PipePool {
   readonly #limit: number;
   readonly #scratch = libc.allocate(8);
   #made = 0;
+  #retryAt = 0;
 
   constructor(limit = defaultLimit()) {
     this.#limit = limit;
@@ -40,7 +42,9 @@ export class PipePool {
 
   /** An empty pipe, or undefined when the share of the quota is used up. */
   take(): Pipe | undefined {
-    return this.#idle.pop() ?? (this.#made < this.#limit ? this.#make() : undefined);
+    const idle = this.#idle.pop();
+    if (idle !== undefined || this.#made >= this.#limit) return idle;
+    return performance.now() < this.#retryAt ? undefined : this.#make();
   }
 
   /** Takes a pipe back. One that still holds bytes of a broken flow is closed. */
@@ -51,7 +55,7 @@ export class PipePool {
 
   #make(): Pipe | undefined {
     const flags = linux.O_NONBLOCK | linux.O_CLOEXEC;
-    if (libc.pipe2(this.#scratch.address, flags) < 0) return undefined;
+    if (libc.pipe2(this.#scratch.address, flags) < 0) return this.#later();
     const pipe = {
       readEnd: this.#scratch.view.getInt32(0, true),
       writeEnd: this.#scratch.view.getInt32(4, true),
@@ -60,6 +64,12 @@ export class PipePool {
     this.#made++;
     if (libc.fcntl(pipe.writeEnd, linux.F_SETPIPE_SZ, PIPE_BYTES) >= PIPE_BYTES) return pipe;
     this.#close(pipe);
+    return this.#later();
+  }
+
+  /** The user's other programs have the rest of the quota, for the time being. */
+  #later(): undefined {
+    this.#retryAt = performance.now() + RETRY_MS;
     return undefined;
   }
 

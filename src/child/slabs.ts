@@ -1,9 +1,11 @@
 /** Buffers for bytes that were read and that the other side didn't take: none while all flows. */
 
-import { allocate, type Region } from '../msg/libc.js';
+import { allocate, giveBackPages, type Region } from '../msg/libc.js';
 
 /** What one recv asks for. Copying more at once falls out of the second-level cache. */
 export const COPY_BYTES = 64 * 1024;
+
+const WARM_SLABS = 64;
 
 export class SlabPool {
   /** Where everything is received first; only what can't be sent on moves to a slab. */
@@ -22,6 +24,8 @@ export class SlabPool {
   }
 
   give(slab: Region): void {
+    // Beyond a few, the address range is kept but its pages go back.
+    if (this.#idle.length >= WARM_SLABS) giveBackPages(slab);
     this.#idle.push(slab);
   }
 }

@@ -32,6 +32,8 @@ export interface Received {
   readonly message: unknown;
   /** Owned by the receiver. */
   readonly fds: readonly Fd[];
+  /** This process had no room for the fds that came along: there are none in `fds`. */
+  readonly lostFds: boolean;
 }
 
 interface Outgoing {
@@ -45,6 +47,7 @@ export class Channel implements Disposable {
   readonly #arrived: Fd[] = [];
   readonly #queue: Outgoing[] = [];
   #queuedBytes = 0;
+  #hasLostFds = false;
   #ended = false;
 
   constructor(socket: Fd) {
@@ -94,6 +97,7 @@ export class Channel implements Disposable {
   *receive(): Generator<Received, void, void> {
     while (!this.#ended) {
       const received = receiveWithFds(this.#socket.number, this.#arrived);
+      if (received > 0 && wereFdsCut(this.#arrived)) this.#hasLostFds = true;
       if (received === linux.EAGAIN) return;
       // A peer that closed with our bytes unread shows as a reset.
       if (received === 0 || received === linux.ECONNRESET) {
@@ -103,7 +107,10 @@ export class Channel implements Disposable {
       if (received < 0) throw failure('recvmsg', received);
       const chunk = scratch.bytes.subarray(DATA_OFFSET, DATA_OFFSET + received);
       for (const message of this.#decoder.push(chunk)) {
-        yield { message, fds: this.#takeFds(fdsOf(message)) };
+        const count = fdsOf(message);
+        const lostFds = this.#hasLostFds && count > 0;
+        if (lostFds) this.#hasLostFds = false;
+        yield { message, fds: lostFds ? [] : this.#takeFds(count), lostFds };
       }
       if (this.#decoder.isAtBoundary && this.#arrived.length > 0) {
         throw new SluiceError(
@@ -191,14 +198,24 @@ function receiveWithFds(socket: number, arrived: Fd[]): number {
       arrived.push(new Fd(scratch.view.getInt32(at, true)));
     }
   }
-  const truncated = (scratch.view.getInt32(48, true) & linux.MSG_CTRUNC) !== 0;
-  if (truncated) {
+  return received;
+}
+
+/**
+ * Whether the message just received lost fds on the way, because this process may open no more;
+ * closes those that made it. Throws when there were simply too many.
+ */
+function wereFdsCut(arrived: Fd[]): boolean {
+  const isCut = (scratch.view.getInt32(48, true) & linux.MSG_CTRUNC) !== 0;
+  if (!isCut) return false;
+  if (arrived.length >= MAX_FDS_PER_MESSAGE) {
     throw new SluiceError(
       'ERR_FRAME_FDS',
-      `more than ${MAX_FDS_PER_MESSAGE} fds, or no room for them`,
+      `more than ${MAX_FDS_PER_MESSAGE} fds came with one message`,
     );
   }
-  return received;
+  for (const fd of arrived.splice(0)) fd.close();
+  return true;
 }
 
 function layOutMessage(dataBytes: number, controlBytes: number): void {

@@ -33,6 +33,7 @@ const SSIZE = 'intptr_t';
 const POINTER = 'uintptr_t';
 
 const $mmap = native('mmap', 'intptr_t', POINTER, SIZE, INT, INT, INT, 'intptr_t');
+const $madvise = native('madvise', INT, POINTER, SIZE, INT);
 const $socket = native('socket', INT, INT, INT, INT);
 const $socketpair = native('socketpair', INT, INT, INT, INT, POINTER);
 const $bind = native('bind', INT, FD, POINTER, INT);
@@ -77,6 +78,12 @@ export function allocate(bytes: number): Region {
   if (address < 0) throw new Error(`mmap of ${bytes} bytes failed with errno ${-address}`);
   const memory = koffi.view(address, bytes);
   return { address, bytes: Buffer.from(memory), view: new DataView(memory) };
+}
+
+/** The region reads as zeroes from now on, and takes memory again once it is written to. */
+export function giveBackPages({ address, bytes }: Region): void {
+  const MADV_DONTNEED = 4;
+  $madvise(address, bytes.length, MADV_DONTNEED);
 }
 
 export const socket = (domain: number, type: number, protocol: number) =>

@@ -2,7 +2,12 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { SluiceError } from '../msg/errors.js';
+import { allocate, getrlimit } from '../msg/libc.js';
+import { RLIMIT_NOFILE } from '../msg/linux.js';
 import { findHolder, type Holder } from './socket-holder.js';
+
+/** struct rlimit: soft and hard limit, 64 bits each. */
+const RLIMIT_BYTES = 16;
 
 export interface BindTarget {
   /** As bound: `0.0.0.0` or `::` for every address. */
@@ -42,7 +47,7 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
         reason: `this kernel runs without IPv6; publish on an IPv4 address, with ${at.proto.replace(/[46]$/, '')}4`,
       };
     case 'EMFILE':
-      return { code: 'ERR_BIND_FILES', reason: await outOfFiles() };
+      return { code: 'ERR_BIND_FILES', reason: outOfFiles() };
     default:
       return { code: 'ERR_BIND', reason: errnoName };
   }
@@ -82,10 +87,11 @@ async function noAddress({ address }: BindTarget): Promise<string> {
   return `${address} is not an address of this host; \`ip -brief address\` lists those`;
 }
 
-async function outOfFiles(): Promise<string> {
-  // proc_pid_limits(5): name, soft limit, hard limit, unit.
-  const limits = await readFile('/proc/self/limits', 'utf8');
-  const [, soft, hard] = /^Max open files\s+(\S+)\s+(\S+)/m.exec(limits) ?? [];
+/** Without opening a file, which would fail as well. */
+function outOfFiles(): string {
+  const limits = allocate(RLIMIT_BYTES);
+  getrlimit(RLIMIT_NOFILE, limits.address);
+  const [soft, hard] = [limits.view.getBigUint64(0, true), limits.view.getBigUint64(8, true)];
   return `the limit of ${soft} open files is reached (hard limit ${hard}); raise it with \`ulimit -n\`, or LimitNOFILE= in a systemd unit, and start again`;
 }
 

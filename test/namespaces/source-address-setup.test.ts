@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { setUpSourceAddressing } from '../../src/parent/source-address/set-up.js';
 import { temporaryFolder } from '../harness/cleanup.js';
-import { HOST_ADDRESS, type Namespace, makeHost, runIn } from '../harness/namespaces.js';
+import {
+  HOST_ADDRESS,
+  type Namespace,
+  makeClient,
+  makeHost,
+  runIn,
+} from '../harness/namespaces.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { which } from '../harness/paths.js';
 import { describeWith, perTest } from '../harness/suite.js';
@@ -182,7 +188,7 @@ describeWith(NEEDS, 'source addressing', () => {
       const addressing = await setUpSourceAddressing(child);
 
       expect(addressing).toMatchObject({ ipv4: true, ipv6: false, via: 'nftables' });
-      expect(addressing.reason).toMatch(/^IPv6: ip: Error: IPv6 is disabled on nexthop device/);
+      expect(addressing.reason).toMatch(/^IPv6: ip: Error: IPv6 is disabled on nexthop device\.?$/);
     });
 
     it('keeps IPv4 where only iptables is there', async () => {
@@ -230,6 +236,18 @@ describeWith(NEEDS, 'source addressing', () => {
       expect(addressing).toMatchObject({ ipv4: false, ipv6: false, via: 'none', reason });
       expect(await stateOf(child)).toEqual(before);
       await addressing.undo();
+    });
+
+    it('goes into the network namespace that netnsPath names', async () => {
+      const detached = await makeClient(test, child);
+      const before = [await stateOf(child), await stateOf(detached)];
+      const netnsPath = `/proc/${detached.pid}/ns/net`;
+      const addressing = await setUpSourceAddressing({ pid: child.pid, netnsPath });
+
+      expect(await stateOf(child)).toEqual(before[0]);
+      expect((await stateOf(detached))['nft']).toContain('table inet sluice');
+      await addressing.undo();
+      expect(await stateOf(detached)).toEqual(before[1]);
     });
 
     it('says that nsenter is missing', async () => {

@@ -5,11 +5,10 @@
  * address or because replies to it get lost, is repeated without before the next server is tried.
  */
 
-import * as linux from '../../msg/linux.js';
 import type { SourceLoss } from '../../msg/protocol.js';
 import type { SourceAddresses } from '../source.js';
 import type { Targets, Waiting } from '../targets.js';
-import { connectTo, isSourceProblem } from './sockets.js';
+import { connectTo, isExhausted, isSourceProblem } from './sockets.js';
 
 export class Dialling {
   readonly #sources: SourceAddresses;
@@ -84,13 +83,4 @@ export class Dialling {
     this.#at++;
     this.#isRefused = false;
   }
-}
-
-function isExhausted(error: number): boolean {
-  return (
-    error === linux.EMFILE ||
-    error === linux.ENFILE ||
-    error === linux.ENOBUFS ||
-    error === linux.ENOMEM
-  );
 }

@@ -29,7 +29,7 @@ const READ_EVENTS =
   linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
 const WRITE_EVENTS = linux.EPOLLOUT | linux.EPOLLHUP | linux.EPOLLERR;
 /** Behind the bytes that a recv returns there may be more to learn, without another edge. */
-const STOP_EVENTS = linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
+const STOP_EVENTS = linux.EPOLLPRI | linux.EPOLLHUP | linux.EPOLLERR;
 
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
@@ -57,6 +57,7 @@ class Side implements Handler {
     if ((events & READ_EVENTS) !== 0) this.out.readable = true;
     if ((events & WRITE_EVENTS) !== 0) this.in.writable = true;
     if ((events & STOP_EVENTS) !== 0) this.out.untilDry = true;
+    if ((events & linux.EPOLLRDHUP) !== 0) this.out.hungUp = true;
     this.flow.onEdge(this, events);
   }
 }

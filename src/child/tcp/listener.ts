@@ -14,7 +14,7 @@ import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler } from '../reactor.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
-import { acceptedAddress, acceptFrom, isListening, resetOnClose } from './sockets.js';
+import { acceptedAddress, acceptFrom, isExhausted, isListening, resetOnClose } from './sockets.js';
 
 /** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
 const ACCEPTS_PER_TURN = 64;
@@ -83,13 +83,15 @@ export class Listener implements Handler, Expiring {
     this.#socket.close();
   }
 
+  /** Takes a batch out of the backlog, one by one through the reserve, and resets it. */
   #shed(): void {
-    this.#forwarder.counters.shed++;
     if (reserve >= 0) {
       closeSync(reserve);
       reserve = -1;
-      const fd = acceptFrom(this.#socket.number);
-      if (fd >= 0) {
+      for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+        const fd = acceptFrom(this.#socket.number);
+        if (fd < 0) break;
+        this.#forwarder.counters.shed++;
         resetOnClose(fd);
         libc.close(fd);
       }
@@ -98,13 +100,4 @@ export class Listener implements Handler, Expiring {
     }
     this.pause();
   }
-}
-
-function isExhausted(error: number): boolean {
-  return (
-    error === linux.EMFILE ||
-    error === linux.ENFILE ||
-    error === linux.ENOBUFS ||
-    error === linux.ENOMEM
-  );
 }

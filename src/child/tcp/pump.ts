@@ -15,9 +15,9 @@
  * - Reading while the direction still holds bytes: order would be lost. So a pipe is only ever
  *   filled when empty, and then EAGAIN from the source has one meaning: the source is dry.
  * - Forgetting an edge. `readable` and `writable` stay true until a call proves otherwise. A short
- *   recv is such a proof, except where recv stops early: at an urgent mark, and in front of a FIN or
- *   a reset that came in the same edge as the data. Once the kernel has reported one of these, only
- *   EAGAIN counts.
+ *   recv is such a proof, except where recv stops early: at an urgent mark, and in front of a reset
+ *   that came in the same edge as the data. Once the kernel has reported one of these, only EAGAIN
+ *   counts. Once it has reported a FIN, a short recv has taken all there was: it is the end.
  * - Believing a splice at an urgent mark: it returns EAGAIN, or 0 where a FIN is queued, with bytes
  *   behind the mark. Only a recv of 0 is the end; after urgent data only its EAGAIN means dry.
  */
@@ -55,8 +55,10 @@ export class Pump {
   readable = true;
   /** The sink may take bytes. */
   writable = true;
-  /** Urgent data or an end was announced: a short read no longer means that the source is dry. */
+  /** Urgent data or a reset was announced: a short read no longer means that the source is dry. */
   untilDry = false;
+  /** The source's FIN has arrived: the read that doesn't fill the buffer is the last one. */
+  hungUp = false;
   /** Negative errno of a failure. */
   error = 0;
   /** Bytes handed to the sink. */
@@ -67,6 +69,7 @@ export class Pump {
   #slabStart = 0;
   #slabEnd = 0;
   #pipe: Pipe | undefined;
+  #isAtEnd = false;
   #isStreaming = false;
   #momentum = 0;
 
@@ -84,6 +87,7 @@ export class Pump {
     for (;;) {
       const stuck = this.#drain(sink);
       if (stuck !== undefined) return stuck;
+      if (this.#isAtEnd) return 'ended';
       if (this.moved >= limit) return 'again';
       if (!this.readable || !this.writable) return this.#rest();
       if (!this.#isStreaming) this.#releasePipe();
@@ -115,6 +119,7 @@ export class Pump {
     } else {
       this.#momentum = 0;
       if (!this.untilDry) this.readable = false;
+      this.#isAtEnd = this.hungUp && !this.untilDry;
     }
     const sent = libc.send(sink, shared.address, received, linux.MSG_NOSIGNAL);
     if (sent < 0 && sent !== linux.EAGAIN) return this.#failed('sinkFailed', sent);
@@ -143,7 +148,7 @@ export class Pump {
       if (this.#momentum === 0) this.#isStreaming = false;
       return undefined;
     }
-    const isUnclear = filled === 0 || (filled === linux.EAGAIN && this.untilDry);
+    const isUnclear = filled === 0 || (filled === linux.EAGAIN && (this.untilDry || this.hungUp));
     if (!isUnclear) return this.#sourceSaid(filled);
     // Dry, at its end, or at an urgent mark: a recv tells which.
     this.#releasePipe();

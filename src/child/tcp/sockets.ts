@@ -66,6 +66,16 @@ export function isSourceProblem(error: number): boolean {
   return error === linux.EADDRINUSE || error === linux.EADDRNOTAVAIL || error === linux.EPERM;
 }
 
+/** True when the system has no fd or memory for a socket: not the fault of an address. */
+export function isExhausted(error: number): boolean {
+  return (
+    error === linux.EMFILE ||
+    error === linux.ENFILE ||
+    error === linux.ENOBUFS ||
+    error === linux.ENOMEM
+  );
+}
+
 function withSockAddr(
   call: (fd: number, address: number, length: number) => number,
   fd: number,

@@ -4,7 +4,7 @@ import type { ChildContext } from '../../msg/port.js';
 import type { Failures } from './failures.js';
 import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
 import { removeRouting, setUpRouting } from './routing.js';
-import { FAMILIES, type Family } from './rules.js';
+import { FAMILIES } from './rules.js';
 import { restoreSysctls, setUpSysctls } from './sysctls.js';
 import { Tools, toolPath } from './tools.js';
 
@@ -18,8 +18,6 @@ export interface SourceAddressing {
   /** Takes away what was set up. Never rejects, not even when the namespace is gone. */
   undo(): Promise<void>;
 }
-
-const FAMILY_NAME: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv6' };
 
 /**
  * Sets up firewall rules, policy routing and three sysctls; whatever an earlier driver left there
@@ -49,10 +47,10 @@ export async function setUpSourceAddressing(
   const [ipv4, ipv6] = [failures.ipv4 === undefined, failures.ipv6 === undefined];
   const reason = reasonOf(failures);
   if (ipv4 || ipv6) {
-    return { ipv4, ipv6, ...(reason && { reason }), via: firewall.via, undo };
+    return { ipv4, ipv6, ...(reason !== undefined && { reason }), via: firewall.via, undo };
   }
   await undo();
-  return { ipv4, ipv6, ...(reason && { reason }), via: 'none', undo: async () => {} };
+  return { ipv4, ipv6, ...(reason !== undefined && { reason }), via: 'none', undo: async () => {} };
 }
 
 /** The first failure of each family. */
@@ -61,10 +59,8 @@ function merge(steps: readonly Failures[]): Failures {
 }
 
 function reasonOf(failures: Failures): string | undefined {
-  const { ipv4, ipv6 } = failures;
-  if (ipv4 !== undefined && ipv4 === ipv6) return ipv4;
-  const reasons = FAMILIES.filter((family) => failures[family] !== undefined);
-  return (
-    reasons.map((family) => `${FAMILY_NAME[family]}: ${failures[family]}`).join('; ') || undefined
-  );
+  const [ipv4, ipv6] = FAMILIES.map((family) => failures[family]?.split('\n', 1)[0]);
+  if (ipv4 === ipv6) return ipv4;
+  const reasons = [ipv4 && `IPv4: ${ipv4}`, ipv6 && `IPv6: ${ipv6}`];
+  return reasons.filter((reason) => reason !== undefined).join('; ');
 }
