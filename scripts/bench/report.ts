@@ -79,7 +79,7 @@ export function goalLines(suite: Suite, metrics: readonly Metric[], results: Sum
 function zeroLine(wanted: string, ours: Summary | undefined): string {
   return ours === undefined
     ? `${wanted}: not measured`
-    : `${wanted}: ${verdict(ours.max === 0)} (at most ${figure(ours.max)})`;
+    : `${wanted}: ${verdict(ours.max === 0)} (most seen: ${figure(ours.max)})`;
 }
 
 function verdict(reached: boolean): string {

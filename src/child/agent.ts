@@ -108,7 +108,7 @@ class Control implements Handler, Disposable {
           this.#tcp.sources.families = message.families;
         });
       case 'targets':
-        return this.#tcp.answered(message.id, message.targets);
+        return this.#tcp.answered(message.id, message);
       default:
         message satisfies never;
     }

@@ -5,10 +5,16 @@
  * It is left out where it can't work, and counted with the reason: see `SOURCE_LOSSES`.
  */
 
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { AF_INET } from '../msg/linux.js';
 import type { SourceFamilies, SourceLoss } from '../msg/protocol.js';
+
+/** proc(5): interface, destination 0, ..., mask 0. */
+const DEFAULT_ROUTE = /^(\S+)\t0{8}\t(?:\S+\t){5}0{8}\t/gm;
+/** Destination 0/0, ..., interface; the kernel's own entries to refuse what has no route are lo's. */
+const DEFAULT_ROUTE_IPV6 = /^0{32} 00 .* (?!lo$)(\S+)$/gm;
 
 const FAMILY_AND_PORT_BYTES = 4;
 const IN6_ADDR_OFFSET = 8;
@@ -74,13 +80,33 @@ function isLoopback(ip: Uint8Array): boolean {
     : ip.every((byte, index) => byte === (index === 15 ? 1 : 0));
 }
 
+/**
+ * The networks next to this namespace, which answer a client's address by themselves. That of the
+ * default route is where clients come from, as pasta gives the child the host's own; of it only the
+ * namespace's own address stands in the way.
+ */
 function ownNetworks(): Network[] {
-  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
+  const outside = new Set([
+    ...defaultRoutes('/proc/self/net/route', DEFAULT_ROUTE),
+    ...defaultRoutes('/proc/self/net/ipv6_route', DEFAULT_ROUTE_IPV6),
+  ]);
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses.map(({ cidr }) => {
       const [ip, prefixBits] = ipaddr.parseCIDR(cidr as string);
-      return { bytes: ip.toByteArray(), prefixBits };
+      const bytes = ip.toByteArray();
+      return { bytes, prefixBits: outside.has(name) ? 8 * bytes.length : prefixBits };
     }),
   );
+}
+
+/** Names of interfaces. */
+function defaultRoutes(file: string, pattern: RegExp): string[] {
+  try {
+    return [...readFileSync(file, 'latin1').matchAll(pattern)].map(([, name = '']) => name);
+  } catch {
+    // A kernel without IPv6 has no such file.
+    return [];
+  }
 }
 
 function contains({ bytes, prefixBits }: Network, ip: Uint8Array): boolean {

@@ -8,6 +8,8 @@
  * time while its flows go to what is known.
  */
 
+import type { Resolution } from '../msg/protocol.js';
+import { encodeSockAddr } from '../msg/sockaddr.js';
 import type { Deadlines, Expiring } from './deadlines.js';
 
 /** Reading the rules takes some 20 ms; a machine under load may need ten times that. */
@@ -23,6 +25,10 @@ export interface Waiting {
 
 export class Targets implements Expiring {
   deadline = 0;
+  /** The addresses may be dialled in any order. */
+  isDualStack = false;
+  /** Until then flows of this port do without their clients' addresses: replies got lost. */
+  plainUntil = 0;
   readonly #own: readonly Uint8Array[];
   readonly #ask: () => void;
   readonly #holding: Deadlines<Targets>;
@@ -64,10 +70,11 @@ export class Targets implements Expiring {
   }
 
   /** What the rules say, best first. */
-  answered(targets: readonly Uint8Array[]): void {
+  answered({ targets, isProxied, isDualStack }: Resolution): void {
     this.#isAsking = false;
-    this.#resolved = targets;
-    this.#addresses = [...targets, ...this.#own];
+    this.#resolved = targets.map((address) => encodeSockAddr(address));
+    this.#addresses = isProxied ? this.#resolved : [...this.#resolved, ...this.#own];
+    this.isDualStack = isDualStack && targets.length === 0;
     this.#askAt = targets.length > 0 ? Infinity : performance.now() + this.#pauseMs;
     this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
     this.release();

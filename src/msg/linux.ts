@@ -83,6 +83,7 @@ export const EINTR = -errno.EINTR;
 export const EAGAIN = -errno.EAGAIN;
 export const ENOMEM = -errno.ENOMEM;
 export const ENFILE = -errno.ENFILE;
+export const EINVAL = -errno.EINVAL;
 export const EMFILE = -errno.EMFILE;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;

@@ -53,8 +53,18 @@ export type ToAgent =
   | { readonly type: 'removePort'; readonly request: number; readonly id: number }
   | { readonly type: 'stats'; readonly request: number }
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
-  /** Answers `resolve`: containers to dial before the port's own addresses. May be empty. */
-  | { readonly type: 'targets'; readonly id: number; readonly targets: readonly Address[] };
+  /** Answers `resolve`. */
+  | ({ readonly type: 'targets'; readonly id: number } & Resolution);
+
+/** Where the flows of a port should go. */
+export interface Resolution {
+  /** Containers, to be dialled before the port's own addresses. May be empty. */
+  readonly targets: readonly Address[];
+  /** The port's own addresses are a proxy's, for the same containers: there is no use in dialling it. */
+  readonly isProxied: boolean;
+  /** 127.0.0.1 and ::1 lead to the same server: either may be dialled first. */
+  readonly isDualStack: boolean;
+}
 
 /** Counters of an agent since its start. */
 export interface AgentStats {
@@ -124,6 +134,8 @@ export function parseToAgent(value: unknown): ToAgent {
         type: 'targets',
         id: integer(fields, 'id', 1),
         targets: addresses(fields, 'targets', 0),
+        isProxied: flag(fields, 'isProxied'),
+        isDualStack: flag(fields, 'isDualStack'),
       };
     default:
       throw unknownType(fields);

@@ -10,10 +10,10 @@ import {
   parseToParent,
   PROTOCOL_VERSION,
   type Hello,
+  type Resolution,
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
-import type { Address } from '../msg/sockaddr.js';
 import type { Poller } from './poller.js';
 
 /** A request is a few system calls; an agent that needs longer has stopped. */
@@ -76,8 +76,8 @@ export class AgentChannel {
   }
 
   /** Containers behind a port, in answer to `onResolve`. */
-  answer(id: number, targets: readonly Address[]): void {
-    if (!this.isClosed) this.#send({ type: 'targets', id, targets });
+  answer(id: number, resolution: Resolution): void {
+    if (!this.isClosed) this.#send({ type: 'targets', id, ...resolution });
   }
 
   /** Hangs up, which ends the agent. */

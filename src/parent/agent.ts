@@ -5,8 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { ChildContext } from '../msg/port.js';
-import type { AgentPort, AgentStats, SourceFamilies } from '../msg/protocol.js';
-import type { Address } from '../msg/sockaddr.js';
+import type { AgentPort, AgentStats, Resolution, SourceFamilies } from '../msg/protocol.js';
 import { AgentChannel } from './agent-channel.js';
 import type { Poller } from './poller.js';
 
@@ -37,7 +36,7 @@ export class AgentProcess {
   static start(
     child: ChildContext,
     poller: Poller,
-    resolve: (id: number) => Promise<readonly Address[]>,
+    resolve: (id: number, agentPid: number) => Promise<Resolution>,
   ): Promise<AgentProcess> {
     const [ours, theirs] = socketPair();
     const [command, ...args] = agentCommand(child);
@@ -66,7 +65,7 @@ export class AgentProcess {
           fulfil(new AgentProcess(process, channel, ended));
         },
         onResolve(id) {
-          void resolve(id).then((targets) => channel.answer(id, targets));
+          void resolve(id, process.pid ?? 0).then((resolution) => channel.answer(id, resolution));
         },
         // The process is on its way out, or no longer makes sense.
         onClosed(reason) {

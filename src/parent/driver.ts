@@ -15,12 +15,11 @@ import type {
   Status,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/protocol.js';
-import type { Address } from '../msg/sockaddr.js';
 import { AgentProcess } from './agent.js';
-import { isLoopback } from './dial.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
+import { resolveDial } from './resolve.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 
@@ -145,18 +144,11 @@ export class Driver implements ParentDriver {
     return { child, poller: new Poller(), resolver, isOver: false };
   }
 
-  /** Containers behind a port, best first. Never rejects. */
-  async #targetsOf(id: number, { resolver }: Run): Promise<Address[]> {
-    const loopback = this.#table.dialAddresses(id).filter(({ ip }) => isLoopback(ip));
-    const found = await Promise.all(
-      loopback.map(({ ip, port }) => resolver.resolve({ proto: 'tcp', ip, port })),
-    );
-    return found.flat();
-  }
-
   /** Resolves with an agent that has every port; no process is left when it rejects. */
   async #start(run: Run): Promise<AgentProcess> {
-    const agent = await AgentProcess.start(run.child, run.poller, (id) => this.#targetsOf(id, run));
+    const agent = await AgentProcess.start(run.child, run.poller, (id, agentPid) =>
+      resolveDial(this.#table.dialAddresses(id), run.child, agentPid, run.resolver),
+    );
     const startedAt = performance.now();
     try {
       await agent.setSourceFamilies(await this.#sources);

@@ -7,7 +7,7 @@ import { getSystemErrorName } from 'node:util';
 import * as libc from '../../src/msg/libc.js';
 import { OUT_MARK } from '../../src/msg/marks.js';
 import { type Address, encodeSockAddr, familyOf } from '../../src/msg/sockaddr.js';
-import { AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../../src/msg/linux.js';
+import { AF_INET, SHUT_WR, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from '../../src/msg/linux.js';
 
 export interface Attempt {
   readonly source: Address;
@@ -50,6 +50,13 @@ function withAddress(call: typeof libc.bind, fd: number, address: Address): numb
   return call(fd, memory.address + SOCKADDR, bytes.length);
 }
 
+/** Closes before the server does, and waits for its FIN: the socket is in TIME_WAIT after that. */
+function finish(fd: number): void {
+  libc.shutdown(fd, SHUT_WR);
+  libc.recv(fd, memory.address + ANSWER + ANSWER_BYTES, 1, 0);
+  libc.close(fd);
+}
+
 function attempt({ source, server, without, hold }: Attempt): string {
   const family = familyOf(source.ip);
   const fd = libc.socket(family, SOCK_STREAM, 0);
@@ -63,7 +70,7 @@ function attempt({ source, server, without, hold }: Attempt): string {
   const connected = withAddress(libc.connect, fd, server);
   if (connected < 0) return `connect ${getSystemErrorName(connected)}`;
   const length = libc.recv(fd, memory.address + ANSWER, ANSWER_BYTES, 0);
-  if (hold !== true) libc.close(fd);
+  if (hold !== true) finish(fd);
   if (length < 0) return `recv ${getSystemErrorName(length)}`;
   return memory.bytes.toString('latin1', ANSWER, ANSWER + length);
 }

@@ -1,8 +1,5 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { setUpSourceAddressing } from '../../src/parent/source-address/set-up.js';
-import { temporaryFolder } from '../harness/cleanup.js';
 import {
   HOST_ADDRESS,
   type Namespace,
@@ -10,8 +7,6 @@ import {
   makeHost,
   runIn,
 } from '../harness/namespaces.js';
-import { tool, userNamespaces } from '../harness/needs.js';
-import { which } from '../harness/paths.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import {
@@ -23,32 +18,7 @@ import {
   LOOPBACK,
   makeChild,
 } from './kernel-transparent-support.js';
-
-const NEEDS = [userNamespaces, ...['ip', 'nft', 'iptables', 'ip6tables'].map(tool)];
-
-const SYSCTLS = [
-  'net.ipv4.tcp_fwmark_accept',
-  'net.ipv4.fwmark_reflect',
-  'net.ipv6.fwmark_reflect',
-].map((name) => `/proc/sys/${name.replaceAll('.', '/')}`);
-
-/** Everything of the namespace that the set-up may touch. */
-async function stateOf(child: Namespace): Promise<Record<string, string>> {
-  const commands = {
-    // The empty tables of iptables-nft, which are of other families, stay.
-    nft: ['nft', 'list', 'tables', 'inet'],
-    mangle: ['iptables', '-t', 'mangle', '-S'],
-    mangle6: ['ip6tables', '-t', 'mangle', '-S'],
-    rules: ['ip', '-4', 'rule'],
-    rules6: ['ip', '-6', 'rule'],
-    routes: ['ip', '-4', 'route', 'show', 'table', 'all'],
-    routes6: ['ip', '-6', 'route', 'show', 'table', 'all'],
-    sysctls: ['cat', ...SYSCTLS],
-  };
-  const state: Record<string, string> = {};
-  for (const [name, command] of Object.entries(commands)) state[name] = await runIn(child, command);
-  return state;
-}
+import { NEEDS, pathOf, stateOf, SYSCTLS } from './source-address-setup-support.js';
 
 /** Both families, to the container, to a server on loopback, and to where nobody listens. */
 const EVERYWHERE = [
@@ -75,27 +45,13 @@ const ANSWERED = [
 describeWith(NEEDS, 'source addressing', () => {
   const test = perTest();
 
-  /** A PATH with nothing on it but these programs; one with a script is that. */
-  function pathOf(...programs: (string | { readonly [name: string]: string })[]): string {
-    const folder = temporaryFolder(test);
-    for (const program of ['nsenter', 'cat', 'tee', ...programs]) {
-      if (typeof program === 'string') symlinkSync(which(program) ?? '', join(folder, program));
-      else {
-        for (const [name, script] of Object.entries(program)) {
-          writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-        }
-      }
-    }
-    return folder;
-  }
-
   describe.each([
     { via: 'nftables', programs: ['ip', 'nft'] },
     { via: 'iptables', programs: ['ip', 'iptables-restore', 'ip6tables-restore'] },
   ])('with $via', ({ via, programs }) => {
     it('brings replies to clients of other networks back', async () => {
       const { child } = await makeChild(test);
-      const addressing = await setUpSourceAddressing(child, pathOf(...programs));
+      const addressing = await setUpSourceAddressing(child, pathOf(test, ...programs));
 
       expect(addressing).toMatchObject({ ipv4: true, ipv6: true, via });
       expect(addressing.reason).toBeUndefined();
@@ -105,7 +61,7 @@ describeWith(NEEDS, 'source addressing', () => {
     it('leaves nothing behind, done twice as done once', async () => {
       const child = await makeHost(test);
       const before = await stateOf(child);
-      const path = pathOf(...programs);
+      const path = pathOf(test, ...programs);
 
       await setUpSourceAddressing(child, path);
       const once = await stateOf(child);
@@ -142,7 +98,7 @@ describeWith(NEEDS, 'source addressing', () => {
       await engine(...load);
       const before = await rules();
 
-      const addressing = await setUpSourceAddressing(child, pathOf(...programs));
+      const addressing = await setUpSourceAddressing(child, pathOf(test, ...programs));
       expect(await rules()).toBe(before);
       await engine(...flush, ...load);
       expect(await connectFrom(child, EVERYWHERE)).toEqual(ANSWERED);
@@ -159,7 +115,7 @@ describeWith(NEEDS, 'source addressing', () => {
     });
 
     it('puts the marks of iptables back where its table was flushed', async () => {
-      const path = pathOf('ip', 'iptables-restore', 'ip6tables-restore');
+      const path = pathOf(test, 'ip', 'iptables-restore', 'ip6tables-restore');
       await setUpSourceAddressing(child, path);
       const before = await stateOf(child);
       const env = { XTABLES_LOCKFILE: '/proc/self/comm' };
@@ -183,61 +139,6 @@ describeWith(NEEDS, 'source addressing', () => {
       expect(await runIn(child, ['cat', ...SYSCTLS])).toBe(before);
     });
 
-    it('keeps IPv4 where IPv6 is off', async () => {
-      await runIn(child, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6']);
-      const addressing = await setUpSourceAddressing(child);
-
-      expect(addressing).toMatchObject({ ipv4: true, ipv6: false, via: 'nftables' });
-      expect(addressing.reason).toMatch(/^IPv6: ip: Error: IPv6 is disabled on nexthop device\.?$/);
-    });
-
-    it('keeps IPv4 where only iptables is there', async () => {
-      const addressing = await setUpSourceAddressing(child, pathOf('ip', 'iptables-restore'));
-
-      expect(addressing).toMatchObject({
-        ipv4: true,
-        ipv6: false,
-        via: 'iptables',
-        reason: 'IPv6: ip6tables-restore was not found; install iptables',
-      });
-    });
-
-    it('takes iptables where nft fails', async () => {
-      const nft = { nft: 'echo "Error: Operation not supported" >&2; exit 1' };
-      const path = pathOf('ip', nft, 'iptables-restore', 'ip6tables-restore');
-      expect(await setUpSourceAddressing(child, path)).toMatchObject({
-        ipv4: true,
-        ipv6: true,
-        via: 'iptables',
-      });
-    });
-
-    it.each([
-      {
-        lack: 'ip',
-        programs: ['nft'],
-        reason: 'ip was not found; install iproute2',
-      },
-      {
-        lack: 'nft and iptables',
-        programs: ['ip'],
-        reason:
-          'nft was not found; install nftables; iptables-restore was not found; install iptables; ip6tables-restore was not found; install iptables',
-      },
-      {
-        lack: 'all three',
-        programs: [],
-        reason: 'ip was not found; install iproute2',
-      },
-    ])('says why, and leaves nothing, without $lack', async ({ programs, reason }) => {
-      const before = await stateOf(child);
-      const addressing = await setUpSourceAddressing(child, pathOf(...programs));
-
-      expect(addressing).toMatchObject({ ipv4: false, ipv6: false, via: 'none', reason });
-      expect(await stateOf(child)).toEqual(before);
-      await addressing.undo();
-    });
-
     it('goes into the network namespace that netnsPath names', async () => {
       const detached = await makeClient(test, child);
       const before = [await stateOf(child), await stateOf(detached)];
@@ -249,24 +150,6 @@ describeWith(NEEDS, 'source addressing', () => {
       await addressing.undo();
       expect(await stateOf(detached)).toEqual(before[1]);
     });
-
-    it('says that nsenter is missing', async () => {
-      const folder = join(temporaryFolder(test), 'bin');
-      mkdirSync(folder);
-      symlinkSync(which('ip') ?? '', join(folder, 'ip'));
-      expect(await setUpSourceAddressing(child, folder)).toMatchObject({
-        ipv4: false,
-        ipv6: false,
-        reason: 'ip: nsenter was not found on the PATH; install util-linux',
-      });
-    });
-  });
-
-  it('says what nsenter says of namespaces that it may not enter', async () => {
-    const addressing = await setUpSourceAddressing({ pid: process.pid });
-
-    expect(addressing).toMatchObject({ ipv4: false, ipv6: false, via: 'none' });
-    expect(addressing.reason).toMatch(/^ip: nsenter: .*ns\/user.* failed: /);
   });
 
   it('is undone in silence where the namespaces are gone', async () => {

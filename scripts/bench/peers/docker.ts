@@ -66,14 +66,23 @@ function dockerPeer(about: Omit<Peer, 'start'>, options: DockerOptions): Peer {
         enter: enterAsUser(host),
         elsewhere: { enter: enter(neighbour), address: HOST_ADDRESS.v4 },
         forwarders: () => processTree([docker.program.pid], [], NO_FORWARDERS),
-        stop: () => cleanup.run(),
+        stop: () => cleanUp(cleanup),
       };
     } catch (error) {
-      await cleanup.run();
+      await cleanUp(cleanup);
       throw error;
     }
   };
   return { ...about, start };
+}
+
+/** A turn's samples count, whatever its end looked like. */
+async function cleanUp(cleanup: Cleanup): Promise<void> {
+  try {
+    await cleanup.run();
+  } catch (error) {
+    console.error('bench: cleaning up after a turn:', error);
+  }
 }
 
 /** The machine's own programs make the image: there is no registry. */
@@ -84,8 +93,9 @@ async function importImage(docker: Docker): Promise<void> {
     const root = join(folder, 'root');
     mkdirSync(join(root, 'etc'), { recursive: true });
     mkdirSync(join(root, 'tmp'));
-    for (const name of ['bin', 'lib', 'lib64', 'sbin'])
+    for (const name of ['bin', 'lib', 'lib64', 'sbin']) {
       symlinkSync(`usr/${name}`, join(root, name));
+    }
     writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\n');
     writeFileSync(join(root, 'etc/group'), 'root:x:0:\n');
     const tar = join(folder, 'root.tar');

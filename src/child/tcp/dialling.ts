@@ -10,6 +10,9 @@ import type { SourceAddresses } from '../source.js';
 import type { Targets, Waiting } from '../targets.js';
 import { connectTo, isExhausted, isSourceProblem } from './sockets.js';
 
+/** After replies to a client's address got lost, a port's flows do without for so long. */
+const PLAIN_MS = 60_000;
+
 export class Dialling {
   readonly #sources: SourceAddresses;
   readonly #targets: Targets;
@@ -32,7 +35,9 @@ export class Dialling {
   isReady(flow: Waiting): boolean {
     const servers = this.#targets.addressesFor(flow);
     if (servers === undefined) return false;
-    this.#servers = this.#sources.inOrder(this.#client, servers);
+    this.#servers = this.#targets.isDualStack
+      ? this.#sources.inOrder(this.#client, servers)
+      : servers;
     return true;
   }
 
@@ -59,8 +64,9 @@ export class Dialling {
 
   /** The attempt had no answer, perhaps because that went to the client itself. */
   timedOut(): void {
-    if (this.bearsClient) this.#isRefused = true;
-    else this.#advance();
+    if (!this.bearsClient) return this.#advance();
+    this.#isRefused = true;
+    this.#targets.plainUntil = performance.now() + PLAIN_MS;
   }
 
   /** Counts how it went. */
@@ -70,12 +76,19 @@ export class Dialling {
   }
 
   #start(server: Uint8Array): number {
-    this.#loss = this.#isRefused ? 'refused' : this.#sources.lossFor(this.#client, server);
+    this.#loss = this.#lossFor(server);
     if (this.#loss !== undefined) return connectTo(server);
-    const fd = connectTo(server, this.#client);
+    let fd = connectTo(server, this.#client);
+    // The client uses its port for another connection of ours: the address matters more.
+    if (fd < 0 && isSourceProblem(fd)) fd = connectTo(server, withoutPort(this.#client));
     if (fd >= 0 || !isSourceProblem(fd)) return fd;
     this.#isRefused = true;
     return this.#start(server);
+  }
+
+  #lossFor(server: Uint8Array): SourceLoss | undefined {
+    const isPlain = this.#isRefused || performance.now() < this.#targets.plainUntil;
+    return isPlain ? 'refused' : this.#sources.lossFor(this.#client, server);
   }
 
   #advance(): void {
@@ -83,4 +96,9 @@ export class Dialling {
     this.#at++;
     this.#isRefused = false;
   }
+}
+
+/** The same address, any port: sockaddr_in and sockaddr_in6 have the port in bytes 2 and 3. */
+function withoutPort(sockaddr: Uint8Array): Uint8Array {
+  return Uint8Array.from(sockaddr).fill(0, 2, 4);
 }

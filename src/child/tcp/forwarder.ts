@@ -1,8 +1,8 @@
 /** All TCP ports of the agent: their listeners, their flows and what these share. */
 
 import { SluiceError } from '../../msg/errors.js';
-import type { AgentPort, AgentStats } from '../../msg/protocol.js';
-import { encodeSockAddr, type Address } from '../../msg/sockaddr.js';
+import type { AgentPort, AgentStats, Resolution } from '../../msg/protocol.js';
+import { encodeSockAddr } from '../../msg/sockaddr.js';
 import type { Fd } from '../../msg/fd.js';
 import { Deadlines } from '../deadlines.js';
 import { PipePool } from '../pipes.js';
@@ -94,8 +94,8 @@ export class TcpForwarder {
   }
 
   /** The parent's answer to `resolve`; the port may be gone by now. */
-  answered(id: number, targets: readonly Address[]): void {
-    this.#ports.get(id)?.targets.answered(targets.map((address) => encodeSockAddr(address)));
+  answered(id: number, resolution: Resolution): void {
+    this.#ports.get(id)?.targets.answered(resolution);
   }
 
   accepted(port: TcpPort, fd: number, address: Uint8Array): void {

@@ -63,7 +63,12 @@ function bindToSource(fd: number, family: number, source: Uint8Array): number {
 
 /** True for what a source address can be the reason of: worth another try without. */
 export function isSourceProblem(error: number): boolean {
-  return error === linux.EADDRINUSE || error === linux.EADDRNOTAVAIL || error === linux.EPERM;
+  return (
+    error === linux.EADDRINUSE ||
+    error === linux.EADDRNOTAVAIL ||
+    error === linux.EINVAL ||
+    error === linux.EPERM
+  );
 }
 
 /** True when the system has no fd or memory for a socket: not the fault of an address. */
