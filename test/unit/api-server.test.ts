@@ -143,13 +143,17 @@ describe('the REST API', () => {
       portDriver: { driver: 'builtin', protos: ['tcp', 'udp'], disallowLoopbackChildIP: true },
       later: { kept: true },
     };
-    const ours = { driver: 'sluice', protos: ['tcp', 'tcp4'], disallowLoopbackChildIP: false };
+    const sourceIP = {
+      protos: { tcp4: { kept: true }, tcp6: { kept: false, reason: 'no IPv6' } },
+      flows: { kept: 3, without: { loopback: 2 } },
+    };
+    const ours = { driver: 'sluice', disallowLoopbackChildIP: false, sourceIP };
     expect(withPortDriver(base, { ...ours, protos: ['tcp', 'tcp4'] })).toStrictEqual({
       ...base,
-      portDriver: { driver: 'sluice', protos: ['tcp', 'tcp4'] },
+      portDriver: { driver: 'sluice', protos: ['tcp', 'tcp4'], sourceIP },
     });
     expect(
       withPortDriver(base, { ...ours, protos: ['tcp'], disallowLoopbackChildIP: true }).portDriver,
-    ).toStrictEqual({ driver: 'sluice', protos: ['tcp'], disallowLoopbackChildIP: true });
+    ).toStrictEqual({ driver: 'sluice', protos: ['tcp'], disallowLoopbackChildIP: true, sourceIP });
   });
 });

@@ -4,7 +4,7 @@ import { VERSION } from '../../src/parent/api/version.js';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { sluice } from '../harness/sluice.js';
 import { perTest } from '../harness/suite.js';
-import { startApi } from './support/api.js';
+import { plainInfo, startApi } from './support/api.js';
 import { type Output, outputOf } from './support/cli.js';
 
 const cleanup = perTest();
@@ -88,6 +88,29 @@ describe('info', () => {
         '  - DNS: []',
         '- Port Driver: sluice',
         '  - Supported protocols: [tcp]',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('tells what becomes of client addresses', async () => {
+    const portDriver = {
+      driver: 'sluice',
+      protos: ['tcp4'],
+      sourceIP: {
+        protos: { tcp4: { kept: true }, tcp6: { kept: false, reason: 'no ip; install iproute2' } },
+        flows: { kept: 7, without: { disabled: 0, loopback: 2, family: 1 } },
+      },
+    };
+    const info = async () => ({ ...plainInfo('/run/x'), portDriver });
+    const { socketPath } = await startApi(cleanup, { info });
+    const { stdout } = await call('info', '--socket', socketPath);
+    expect(stdout.slice(stdout.indexOf('  - Client'))).toBe(
+      [
+        '  - Client addresses:',
+        '    - tcp4: kept',
+        '    - tcp6: not kept: no ip; install iproute2',
+        '    - flows: 7 kept, without: 2 loopback, 1 family',
         '',
       ].join('\n'),
     );

@@ -92,7 +92,7 @@ describe('an agent ends with exit code 1 and one line that says why:', () => {
   test.each([
     ['fds that no message announces', 2, {}, '2 fds came without a message'],
     ['fewer fds than announced', 1, { fds: 2 }, 'a message announced 2 fds, 1 came with it'],
-    ['more fds than a message can have', 17, { fds: 17 }, 'more than 16 fds, or no room for them'],
+    ['more fds than a message can have', 17, { fds: 17 }, 'more than 16 fds came with one message'],
   ])('%s', async (_, count, fields, reason) => {
     sendRaw(socket, encodeFrame({ ...HELLO, ...fields }), Array<number>(count).fill(0));
     expect(await ended()).toEqual({ ...FAILED, stderr: `sluice agent: ${reason}\n` });

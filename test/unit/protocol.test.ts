@@ -26,7 +26,13 @@ const TO_AGENT: readonly ToAgent[] = [
   { type: 'removePort', request: 2, id: 3 },
   { type: 'stats', request: 3 },
   { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
-  { type: 'targets', id: 3, targets: [{ ip: '172.17.0.2', port: 80 }] },
+  {
+    type: 'targets',
+    id: 3,
+    targets: [{ ip: '172.17.0.2', port: 80 }],
+    isProxied: true,
+    isDualStack: false,
+  },
 ];
 const TO_PARENT: readonly ToParent[] = [
   HELLO,

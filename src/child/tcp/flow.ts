@@ -16,6 +16,7 @@
  *   the reactor at the end of the turn.
  */
 
+import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler, Task } from '../reactor.js';
@@ -242,8 +243,11 @@ export class Flow implements Task, Expiring {
     this.#abort();
   }
 
+  /** Before it was open: the client's fd is not watched yet, so it can make room for others at once. */
   #abort(): void {
     resetOnClose(this.#client.fd);
+    libc.close(this.#client.fd);
+    this.#client.fd = -1;
     this.#close();
   }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ownInfo, withPortDriver } from '../../../src/parent/api/info.js';
+import { type Info, ownInfo } from '../../../src/parent/api/info.js';
 import { type Api, type ApiOptions, createApi } from '../../../src/parent/api/server.js';
 import { type Cleanup, temporaryFolder } from '../../harness/cleanup.js';
 import { MemoryManager } from './manager.js';
@@ -11,6 +11,15 @@ export interface RunningApi {
   readonly manager: MemoryManager;
 }
 
+/** What rootlesskit's own API tells as well: without the additions of sluice. */
+export function plainInfo(stateDir: string): Info {
+  return {
+    ...ownInfo(stateDir, 4711),
+    networkDriver: { driver: 'none' },
+    portDriver: { driver: 'sluice', protos: ['tcp'] },
+  };
+}
+
 /** An API with an empty port table at `api.sock` of a new folder. */
 export async function startApi(
   cleanup: Cleanup,
@@ -19,8 +28,7 @@ export async function startApi(
   const stateDir = temporaryFolder(cleanup);
   const socketPath = join(stateDir, 'api.sock');
   const manager = new MemoryManager();
-  const portDriver = { driver: 'sluice', protos: ['tcp'], disallowLoopbackChildIP: false } as const;
-  const info = async () => withPortDriver(ownInfo(stateDir, 4711), portDriver);
+  const info = async () => plainInfo(stateDir);
   const api = createApi({ manager, info, ...options });
   await api.listen(socketPath);
   cleanup.defer(() => api.close());
