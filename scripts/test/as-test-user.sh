@@ -59,10 +59,12 @@ end_processes() {
 }
 
 as_user() {
-  # The user's tools find no trace of root's environment; the lock stays with this script.
+  # The user's tools find no trace of root's environment, but for the way to the package registry;
+  # the lock stays with this script.
   runuser -u "$user" -- env -i HOME="$home" USER="$user" LOGNAME="$user" \
     PATH="$PATH:/usr/sbin:/sbin" LANG=C.UTF-8 XDG_RUNTIME_DIR="$runtime" \
-    CI="${CI:-}" ${NO_COLOR:+NO_COLOR=1} "$@" 9>&-
+    CI="${CI:-}" ${NO_COLOR:+NO_COLOR=1} \
+    ${NODE_EXTRA_CA_CERTS:+"NODE_EXTRA_CA_CERTS=$NODE_EXTRA_CA_CERTS"} "$@" 9>&-
 }
 
 sh "$(dirname "$0")/install.sh"
