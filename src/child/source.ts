@@ -59,11 +59,17 @@ export class SourceAddresses {
 
   #isLocal(ip: Uint8Array): boolean {
     const now = performance.now();
-    if (now - this.#networksAt > NETWORKS_MAX_AGE_MS) {
+    if (now - this.#networksAt > NETWORKS_MAX_AGE_MS) this.#look(now);
+    return this.#networks.some((network) => contains(network, ip));
+  }
+
+  #look(now: number): void {
+    try {
       this.#networks = ownNetworks();
       this.#networksAt = now;
+    } catch {
+      // It takes a socket, and there may be no fd left for one: what was seen last stands.
     }
-    return this.#networks.some((network) => contains(network, ip));
   }
 }
 

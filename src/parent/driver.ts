@@ -22,6 +22,7 @@ import { PortTable } from './ports.js';
 import { resolveDial } from './resolve.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
+import { warn } from './warn.js';
 
 const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6'];
 /** The tap has one address, and it is an IPv4 one. */
@@ -184,10 +185,6 @@ export class Driver implements ParentDriver {
       await request(await this.#agent);
     }
   }
-}
-
-function warn(text: string): void {
-  process.stderr.write(`sluice: ${text}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

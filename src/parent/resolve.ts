@@ -24,7 +24,7 @@ export async function resolveDial(
     .map(({ ip, port }) => ({ proto: 'tcp' as const, ip, port }));
   const [targets, containers, isDualStack] = await Promise.all([
     Promise.all(queries.map((query) => resolver.resolve(query))).then((found) => found.flat()),
-    Promise.all(queries.map((query) => proxiedContainer(child, query).catch(() => undefined))),
+    Promise.all(queries.map((query) => proxiedContainer(child, query))),
     Promise.all(queries.map(({ port }) => isOneServer(agentPid, port))),
   ]);
   const isProxied = targets.some((target) =>

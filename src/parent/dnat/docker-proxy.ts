@@ -11,13 +11,14 @@ import type { DnatQuery } from './rule.js';
 
 const NAME = /(?:^|\/)docker-proxy$/;
 
-/** The container's address, as the proxy of `query` has it; undefined without such a proxy. */
+/** The container's address, as the proxy of `query` has it; undefined without one. Never rejects. */
 export async function proxiedContainer(
   child: ChildContext,
   query: DnatQuery,
 ): Promise<Address | undefined> {
   const namespace = await inodeOf(child.netnsPath ?? `/proc/${child.pid}/ns/net`);
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+  const names = await readdir('/proc').catch(() => []);
+  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
     const [file = '', ...args] = await argumentsOf(pid);
     if (!NAME.test(file) || !serves(args, query)) continue;
     if ((await inodeOf(`/proc/${pid}/ns/net`)) !== namespace) continue;

@@ -15,6 +15,7 @@ import { type ApiClient, createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
 import type { DriverOptions } from '../driver.js';
 import { type Serving, serve } from '../serve.js';
+import { warn } from '../warn.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
 import { readChildPid } from './state-dir.js';
 
@@ -124,9 +125,7 @@ async function giveBack(upstream: ApiClient, specs: readonly Spec[]): Promise<vo
     try {
       await upstream.addPort(spec);
     } catch (error) {
-      process.stderr.write(
-        `sluice: rootlesskit did not take port ${key(spec)} back: ${messageOf(error)}\n`,
-      );
+      warn(`rootlesskit did not take port ${key(spec)} back: ${messageOf(error)}`);
     }
   }
 }
