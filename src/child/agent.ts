@@ -142,5 +142,7 @@ class Control implements Handler, Disposable {
 
   #send(message: ToParent): void {
     this.#channel.send(message);
+    // Questions are asked outside of `onEvents`, which would see to it.
+    if (this.#channel.wantsWrite) this.#reactor.modify(this.#channel.fd, this.#interest());
   }
 }

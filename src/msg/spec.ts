@@ -156,7 +156,8 @@ function badAddress(key: 'parentIP' | 'childIP', ip: string): string | undefined
     return `${invalid}, expected ${EXPECTED[key]}`;
   }
   const parsed = parseIP(ip);
-  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) {
+  // dockerd writes an IPv4 childIP that is not loopback in the mapped form.
+  if (key === 'parentIP' && parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) {
     return `${invalid}, expected the IPv4 address itself: ${parsed.toIPv4Address().toString()}`;
   }
   const linkLocal = parsed.range() === 'linkLocal';

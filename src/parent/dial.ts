@@ -1,5 +1,6 @@
 /** Where the agent connects to, in the child namespace. */
 
+import ipaddr from 'ipaddr.js';
 import type { Spec } from '../msg/port.js';
 import { parseIP, type Address } from '../msg/sockaddr.js';
 
@@ -15,7 +16,7 @@ export function dialAddresses({
   childIP = '',
   childPort: port,
 }: Spec): Address[] {
-  if (childIP !== '') return [{ ip: childIP, port }];
+  if (childIP !== '') return [{ ip: unmapped(childIP), port }];
   const parent = parentIP === '' ? undefined : parseIP(parentIP);
   if (parent?.range() === 'loopback') {
     return parent.kind() === 'ipv6' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
@@ -23,6 +24,12 @@ export function dialAddresses({
   const isIPv4 = parent?.kind() === 'ipv4' && parent.range() !== 'unspecified';
   const isIPv4Only = proto.endsWith('4') || isIPv4;
   return isIPv4Only ? [{ ip: '127.0.0.1', port }] : both('127.0.0.1', '::1', port);
+}
+
+/** dockerd writes an IPv4 childIP that is not loopback as ::ffff:10.0.2.100. */
+function unmapped(ip: string): string {
+  const parsed = parseIP(ip);
+  return parsed.range() === 'ipv4Mapped' ? ipaddr.process(ip).toString() : ip;
 }
 
 function both(first: string, second: string, port: number): Address[] {

@@ -85,9 +85,9 @@ export class PortTable implements Manager {
     }
   }
 
-  /** Closes all host sockets. The agent's duplicates end with the agent. */
+  /** Closes all host sockets; the list stays, for who gives the ports to another driver. */
   close(): void {
-    for (const [id, port] of this.#ports) this.#forget(id, port);
+    for (const { sockets } of this.#ports.values()) sockets.forEach((socket) => socket.close());
   }
 
   async #open(id: number, given: Spec): Promise<Status> {

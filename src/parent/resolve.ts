@@ -40,7 +40,7 @@ async function isOneServer(pid: number, port: number): Promise<boolean> {
     listenersOf(`/proc/${pid}/net/tcp6`, port),
   ]);
   const hasIPv4 = ipv4.some((ip) => isWildcard(ip) || ip === LOOPBACK4);
-  return !hasIPv4 && ipv6.length === 1 && ipv6.every(isWildcard);
+  return !hasIPv4 && ipv6.length > 0 && ipv6.every(isWildcard);
 }
 
 async function listenersOf(file: string, port: number): Promise<string[]> {

@@ -11,6 +11,8 @@ const ROWS: readonly (readonly [Proto, string, string, string[]])[] = [
   ['tcp4', '0.0.0.0', V6, [V6]],
   ['tcp6', '::', '127.0.0.2', ['127.0.0.2']],
   ['tcp', '127.0.0.2', V4, [V4]],
+  // As dockerd writes an IPv4 childIP that is not loopback.
+  ['tcp4', '0.0.0.0', '::ffff:10.0.2.100', ['10.0.2.100']],
   // A loopback parentIP stands for itself.
   ['tcp', '127.0.0.1', '', [V4]],
   ['tcp4', '127.0.0.2', '', ['127.0.0.2']],

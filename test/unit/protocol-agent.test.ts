@@ -1,5 +1,6 @@
 /** A real agent, compiled, at the other end of a socketpair; here we are its parent. */
 import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Channel, socketPair } from '../../src/msg/channel.js';
@@ -18,6 +19,8 @@ const AGENT = [process.execPath, join(REPOSITORY, 'dist/child/main.js')];
 const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: process.pid };
 const PORT = { id: 1, proto: 'tcp', dial: [{ ip: '127.0.0.1', port: 1 }], mayHaveRule: false };
 const DEADLINE_MS = 15_000;
+/** More than fit into a socket: with net.core.wmem_default that is 278 messages this small. */
+const MANY = 400;
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -187,6 +190,47 @@ describe('an agent refuses, closes what came, and goes on:', () => {
     expect(await stats()).toMatchObject({ stats: { flows: 0 } });
   });
 });
+
+test('questions that a busy parent left in the buffer until that was full arrive after all', async () => {
+  channel.send(HELLO);
+  const port = { ...PORT, mayHaveRule: true };
+  const ports: number[] = [];
+  const listeners: Fd[] = [];
+  for (let id = 1; id <= MANY; id++) {
+    const spec = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: await freePort() } as const;
+    const sockets = await listenAll({ ...spec, childPort: 1 });
+    const fds = sockets.map(({ number }) => number);
+    channel.send({ type: 'addPort', request: id, fds: 1, port: { ...port, id } }, fds);
+    ports.push(spec.parentPort);
+    listeners.push(...sockets);
+  }
+  await messages('done', MANY);
+  for (const listener of listeners) listener.close();
+  // Each client's flow asks, has no answer, and is refused by the port's own address.
+  await Promise.all(ports.map(refused));
+  expect(await messages('resolve', MANY)).toBe(MANY);
+});
+
+/** Reads until `wanted` of that type have come; how many did. */
+async function messages(type: string, wanted: number): Promise<number> {
+  let count = 0;
+  const arrived = () => {
+    channel.flush();
+    for (const { message } of channel.receive()) {
+      if ((message as { type: string }).type === type) count++;
+    }
+    return count >= wanted;
+  };
+  await agent.until(arrived, DEADLINE_MS, `${wanted} messages ${type}`);
+  return count;
+}
+
+function refused(port: number): Promise<void> {
+  return new Promise((resolve) => {
+    const client = connect(port, '127.0.0.1');
+    client.on('error', () => {}).on('close', () => resolve());
+  });
+}
 
 async function stats(): Promise<object> {
   channel.send({ type: 'stats', request: 99 });

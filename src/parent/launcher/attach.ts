@@ -10,14 +10,19 @@ import { rename, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { resolve as absolute } from 'node:path';
 import { messageOf, SluiceError } from '../../msg/errors.js';
-import type { Spec, Status } from '../../msg/port.js';
+import type { Spec } from '../../msg/port.js';
 import { type ApiClient, createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
 import type { DriverOptions } from '../driver.js';
-import { type Serving, serve } from '../serve.js';
+import { serve } from '../serve.js';
 import { warn } from '../warn.js';
-import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
-import { readChildPid } from './state-dir.js';
+import {
+  apiSocketOf,
+  assertOwn,
+  childContextOf,
+  movedApiSocketOf,
+  readChildPid,
+} from './state-dir.js';
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
@@ -48,17 +53,19 @@ export async function attach(options: AttachOptions): Promise<number> {
   try {
     for (const { id } of ports) await upstream.removePort(id);
     const child = childContextOf(stateDir, info.networkDriver?.childIP);
-    const adopt: readonly Status[] = ports;
     const serving = await serve({
       child,
       stateDir,
       apiSocket: api,
       upstreamApi,
       publish: [],
-      adopt,
+      adopt: ports,
       driver: options.driver ?? {},
     });
-    specs = await serveUntil(Promise.race([life.end, stop.signalled]), serving);
+    // A driver that can't go on rejects close() as well: not before its ports are known.
+    await Promise.race([life.end, stop.signalled, serving.ended.catch(() => {})]);
+    specs = (await serving.manager.listPorts()).map(({ spec }) => spec);
+    await serving.close();
   } finally {
     if (life.over) {
       await rm(upstreamApi, { force: true });
@@ -68,15 +75,6 @@ export async function attach(options: AttachOptions): Promise<number> {
     }
   }
   return 0;
-}
-
-/** Resolves with the ports that were open in the end; rejects when the driver can't go on. */
-async function serveUntil(end: Promise<unknown>, serving: Serving): Promise<Spec[]> {
-  // Its rejection is that of close(), too.
-  await Promise.race([end, serving.ended.catch(() => {})]);
-  const ports = await serving.manager.listPorts();
-  await serving.close();
-  return ports.map(({ spec }) => spec);
 }
 
 /** @throws SluiceError ERR_STATE_DIR_DEAD, or ERR_ATTACHED when a sluice serves there already */

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { driverOptions } from '../../src/parent/launcher/driver-options.js';
+
+describe('the options of the driver', () => {
+  it('keep source addresses and use loopback when none is given', () => {
+    const defaults = { sourceIPTransparent: true, childHostIP: 'loopback' };
+    expect(driverOptions({})).toEqual(defaults);
+    expect(driverOptions({ sourceIpTransparent: undefined, childHostIp: undefined })).toEqual(
+      defaults,
+    );
+  });
+
+  it.each(['1', 't', 'T', 'true', 'TRUE', 'True'])('take %s for true', (sourceIpTransparent) => {
+    expect(driverOptions({ sourceIpTransparent }).sourceIPTransparent).toBe(true);
+  });
+
+  it.each(['0', 'f', 'F', 'false', 'FALSE', 'False'])(
+    'take %s for false',
+    (sourceIpTransparent) => {
+      expect(driverOptions({ sourceIpTransparent }).sourceIPTransparent).toBe(false);
+    },
+  );
+
+  it.each(['', ' ', 'yes', 'no', 'tRUE', '2', 'true\n'])(
+    'take %j neither for true nor for false',
+    (sourceIpTransparent) => {
+      expect(() => driverOptions({ sourceIpTransparent })).toThrow(
+        expect.objectContaining({
+          code: 'ERR_OPTION',
+          message: `--source-ip-transparent is "${sourceIpTransparent}", expected true or false`,
+        }),
+      );
+    },
+  );
+
+  it.each(['loopback', 'tap'])('take %s for the childIP', (childHostIp) => {
+    expect(driverOptions({ childHostIp }).childHostIP).toBe(childHostIp);
+  });
+
+  it.each(['', 'TAP', '10.0.2.100', 'tap '])('do not take %j for the childIP', (childHostIp) => {
+    expect(() => driverOptions({ childHostIp })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_OPTION',
+        message: `--child-host-ip is "${childHostIp}", expected loopback or tap`,
+      }),
+    );
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import type { AgentStats } from '../../src/msg/protocol.js';
+import type { SourceAddressing } from '../../src/parent/source-address/set-up.js';
+import { NOT_SET_UP, SWITCHED_OFF, sourceIPInfo } from '../../src/parent/source-ip-info.js';
+
+const STATS: AgentStats = {
+  ports: 1,
+  flows: 0,
+  accepted: 21,
+  refused: 0,
+  shed: 0,
+  pipes: 0,
+  sourceKept: 6,
+  sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+};
+const NO_LOSSES = { disabled: 0, loopback: 0, family: 0, overlap: 0, refused: 0 };
+
+function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
+  return { ipv4: true, ipv6: true, via: 'nftables', undo: async () => {}, ...fields };
+}
+
+describe('the info about source addresses', () => {
+  it('has no reason where they are kept', () => {
+    expect(sourceIPInfo(addressing({}), STATS).protos).toEqual({
+      tcp4: { kept: true },
+      tcp6: { kept: true },
+    });
+  });
+
+  it.each([
+    ['tcp4', { ipv4: false, ipv6: true }, 'tcp6'],
+    ['tcp6', { ipv4: true, ipv6: false }, 'tcp4'],
+  ] as const)('has the reason at %s alone where the other is kept', (lost, families, kept) => {
+    const { protos } = sourceIPInfo(addressing({ ...families, reason: 'no ip6tables' }), STATS);
+    expect(protos).toEqual({
+      [lost]: { kept: false, reason: 'no ip6tables' },
+      [kept]: { kept: true },
+    });
+  });
+
+  it.each([
+    [SWITCHED_OFF, 'switched off by --source-ip-transparent=false'],
+    [NOT_SET_UP, 'the port driver is not running'],
+  ])('says why there are none: case %#', (state, reason) => {
+    const { protos } = sourceIPInfo(state, undefined);
+    expect(protos).toEqual({ tcp4: { kept: false, reason }, tcp6: { kept: false, reason } });
+  });
+
+  it('counts the flows by what became of their addresses', () => {
+    expect(sourceIPInfo(addressing({}), STATS).flows).toEqual({
+      kept: 6,
+      without: STATS.sourceLost,
+    });
+  });
+
+  it('counts nothing while there is no agent', () => {
+    expect(sourceIPInfo(addressing({}), undefined).flows).toEqual({ kept: 0, without: NO_LOSSES });
+  });
+});
