@@ -44,7 +44,6 @@ export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const SCM_RIGHTS = 1;
 
 export const SHUT_WR = 1;
-export const SHUT_RDWR = 2;
 
 export const EPOLL_CLOEXEC = SOCK_CLOEXEC;
 export const EPOLL_CTL_ADD = 1;
@@ -64,9 +63,7 @@ export const SPLICE_F_NONBLOCK = 2;
 
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
-export const F_GETFL = 3;
 export const F_SETPIPE_SZ = 1031;
-export const F_GETPIPE_SZ = 1032;
 /** Bytes in a socket's send queue that the peer hasn't acknowledged. */
 export const SIOCOUTQ = 0x5411;
 export const SIOCGIFFLAGS = 0x8913;
@@ -79,7 +76,6 @@ export const RLIMIT_NOFILE = 7;
 /** Errno values that steer forwarding, negative as the libc bindings return them. */
 const { errno } = constants;
 export const EPERM = -errno.EPERM;
-export const EINTR = -errno.EINTR;
 export const EAGAIN = -errno.EAGAIN;
 export const ENOMEM = -errno.ENOMEM;
 export const ENFILE = -errno.ENFILE;
@@ -88,7 +84,6 @@ export const EMFILE = -errno.EMFILE;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;
 export const ECONNRESET = -errno.ECONNRESET;
-export const ECONNABORTED = -errno.ECONNABORTED;
 export const EINPROGRESS = -errno.EINPROGRESS;
 export const EAFNOSUPPORT = -errno.EAFNOSUPPORT;
 export const EADDRINUSE = -errno.EADDRINUSE;

@@ -97,7 +97,7 @@ export class Driver implements ParentDriver {
     return (await this.#agent).stats();
   }
 
-  /** Undefined while there is no agent to ask. */
+  /** Undefined when there is no agent any more. */
   #statsNow(): Promise<AgentStats | undefined> {
     return this.stats().catch(() => undefined);
   }
@@ -148,7 +148,7 @@ export class Driver implements ParentDriver {
   /** Resolves with an agent that has every port; no process is left when it rejects. */
   async #start(run: Run): Promise<AgentProcess> {
     const agent = await AgentProcess.start(run.child, run.poller, (id, agentPid) =>
-      resolveDial(this.#table.dialAddresses(id), run.child, agentPid, run.resolver),
+      resolveDial(this.#table.dialAddresses(id), agentPid, run.resolver),
     );
     const startedAt = performance.now();
     try {

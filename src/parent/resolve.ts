@@ -1,11 +1,9 @@
 /** The parent's answer to an agent's `resolve`: what it can't find out by itself without waiting. */
 
 import { readFile } from 'node:fs/promises';
-import type { ChildContext } from '../msg/port.js';
 import type { Resolution } from '../msg/protocol.js';
 import type { Address } from '../msg/sockaddr.js';
 import { isLoopback } from './dial.js';
-import { proxiedContainer } from './dnat/docker-proxy.js';
 import type { DnatResolver } from './dnat/resolver.js';
 
 /** proc(5), /proc/net/tcp: hexadecimal local address and port, peer, then the state. */
@@ -15,7 +13,6 @@ const LOOPBACK4 = '0100007F';
 /** Never rejects. `agentPid` is a process in the network namespace. */
 export async function resolveDial(
   dial: readonly Address[],
-  child: ChildContext,
   agentPid: number,
   resolver: DnatResolver,
 ): Promise<Resolution> {
@@ -24,7 +21,7 @@ export async function resolveDial(
     .map(({ ip, port }) => ({ proto: 'tcp' as const, ip, port }));
   const [targets, containers, isDualStack] = await Promise.all([
     Promise.all(queries.map((query) => resolver.resolve(query))).then((found) => found.flat()),
-    Promise.all(queries.map((query) => proxiedContainer(child, query))),
+    Promise.all(queries.map((query) => resolver.proxiedContainer(query))),
     Promise.all(queries.map(({ port }) => isOneServer(agentPid, port))),
   ]);
   const isProxied = targets.some((target) =>

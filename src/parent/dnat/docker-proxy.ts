@@ -11,28 +11,47 @@ import type { DnatQuery } from './rule.js';
 
 const NAME = /(?:^|\/)docker-proxy$/;
 
-/** The container's address, as the proxy of `query` has it; undefined without one. Never rejects. */
-export async function proxiedContainer(
-  child: ChildContext,
-  query: DnatQuery,
-): Promise<Address | undefined> {
-  const namespace = await inodeOf(child.netnsPath ?? `/proc/${child.pid}/ns/net`);
-  const names = await readdir('/proc').catch(() => []);
-  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
-    const [file = '', ...args] = await argumentsOf(pid);
-    if (!NAME.test(file) || !serves(args, query)) continue;
-    if ((await inodeOf(`/proc/${pid}/ns/net`)) !== namespace) continue;
-    return { ip: valueOf(args, '-container-ip'), port: Number(valueOf(args, '-container-port')) };
-  }
-  return undefined;
+export interface DockerProxy {
+  readonly proto: string;
+  readonly ip: string;
+  readonly port: number;
+  readonly container: Address;
 }
 
-function serves(args: readonly string[], { proto, ip, port }: DnatQuery): boolean {
-  return (
-    valueOf(args, '-proto') === proto &&
-    valueOf(args, '-host-ip') === ip &&
-    valueOf(args, '-host-port') === String(port)
-  );
+/** Every docker-proxy in the child's network namespace. Never rejects. */
+export async function readDockerProxies({ pid, netnsPath }: ChildContext): Promise<DockerProxy[]> {
+  const namespace = await inodeOf(netnsPath ?? `/proc/${pid}/ns/net`);
+  if (namespace === undefined) return [];
+  const names = await readdir('/proc').catch(() => []);
+  const proxies = names
+    .filter((name) => /^\d+$/.test(name))
+    .map(async (name) => {
+      const [file = '', ...args] = await argumentsOf(name);
+      if (!NAME.test(file)) return [];
+      return (await inodeOf(`/proc/${name}/ns/net`)) === namespace ? [proxyFrom(args)] : [];
+    });
+  return (await Promise.all(proxies)).flat();
+}
+
+/** The container that `query` is a proxy's address for. */
+export function containerOf(
+  proxies: readonly DockerProxy[],
+  { proto, ip, port }: DnatQuery,
+): Address | undefined {
+  return proxies.find((one) => one.proto === proto && one.ip === ip && one.port === port)
+    ?.container;
+}
+
+function proxyFrom(args: readonly string[]): DockerProxy {
+  return {
+    proto: valueOf(args, '-proto'),
+    ip: valueOf(args, '-host-ip'),
+    port: Number(valueOf(args, '-host-port')),
+    container: {
+      ip: valueOf(args, '-container-ip'),
+      port: Number(valueOf(args, '-container-port')),
+    },
+  };
 }
 
 function valueOf(args: readonly string[], option: string): string {

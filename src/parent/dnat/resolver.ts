@@ -6,7 +6,8 @@
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
-import { proxiedContainer } from './docker-proxy.js';
+import { containerOf, readDockerProxies, type DockerProxy } from './docker-proxy.js';
+import { Latest } from './latest.js';
 import { readRules } from './reading.js';
 import { type DnatQuery, type DnatRule, targetsOf } from './rule.js';
 import { runnerIn } from './tools.js';
@@ -31,16 +32,16 @@ export class DnatResolver {
   readonly #path: string;
   readonly #timeLimitMs: number;
   readonly #reported = new Set<string>();
-  /** The reading that runs, or ran last. */
-  #running: Promise<unknown> = Promise.resolve();
-  /** Starts when that one ends: the rules may have changed since it started. */
-  #next: Promise<DnatRule[]> | undefined;
+  readonly #rules: Latest<DnatRule[]>;
+  readonly #proxies: Latest<DockerProxy[]>;
 
   constructor(child: ChildContext, options: DnatResolverOptions = {}) {
     this.#child = child;
     this.#onProblem = options.onProblem ?? (() => {});
     this.#path = options.path ?? systemPath();
     this.#timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
+    this.#rules = new Latest(() => this.#read());
+    this.#proxies = new Latest(() => readDockerProxies(child));
   }
 
   /**
@@ -50,27 +51,21 @@ export class DnatResolver {
    * rejects.
    */
   async resolve(query: DnatQuery): Promise<Address[]> {
-    const rules = await this.#rules();
+    const rules = await this.#rules.get();
     const targets = targetsOf(rules, query);
     if (targets.length > 0 || query.ip !== IPV6_LOOPBACK) return targets;
     return this.#confirmed(targetsOf(rules, { ...query, ip: IPV4_LOOPBACK }), query);
   }
 
-  async #confirmed(targets: readonly Address[], query: DnatQuery): Promise<Address[]> {
-    if (targets.length === 0) return [];
-    const container = await proxiedContainer(this.#child, query);
-    return targets.filter(({ ip, port }) => ip === container?.ip && port === container.port);
+  /** The container that docker-proxy serves at the query's address. Never rejects. */
+  async proxiedContainer(query: DnatQuery): Promise<Address | undefined> {
+    return containerOf(await this.#proxies.get(), query);
   }
 
-  /** The rules as they are at the time of the call, or later. */
-  #rules(): Promise<DnatRule[]> {
-    this.#next ??= this.#running.then(() => {
-      const reading = this.#read();
-      this.#running = reading;
-      this.#next = undefined;
-      return reading;
-    });
-    return this.#next;
+  async #confirmed(targets: readonly Address[], query: DnatQuery): Promise<Address[]> {
+    if (targets.length === 0) return [];
+    const container = await this.proxiedContainer(query);
+    return targets.filter(({ ip, port }) => ip === container?.ip && port === container.port);
   }
 
   async #read(): Promise<DnatRule[]> {

@@ -29,16 +29,18 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
   try {
     await once(child, 'spawn');
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
-    if (!(await gate.reached(isOver))) {
-      return await exit;
-    }
     let serving: Serving;
+    let isReached = false;
     try {
+      if (!(await gate.reached(isOver))) return await exit;
+      isReached = true;
       serving = await serve(child.pid ?? 0);
     } catch (error) {
       // Without the namespaces it could not but fail.
       const wasOver = isOver();
       gate.close();
+      // The gate is no way to end a shell that doesn't stand there yet.
+      if (!isReached) child.kill('SIGTERM');
       const code = await exit;
       if (wasOver) return code;
       throw error;

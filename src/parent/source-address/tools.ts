@@ -5,8 +5,8 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ChildContext } from '../../msg/port.js';
 
-/** Each takes a few milliseconds; so long only on a machine that is swapping. */
-const TIME_LIMIT_MS = 10_000;
+/** Each takes a few milliseconds. The driver is not ready before they are done, or given up. */
+const TIME_LIMIT_MS = 2000;
 
 /** Where ip, nft and iptables are; an unprivileged user's PATH often lacks these folders. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
