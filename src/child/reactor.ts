@@ -11,15 +11,14 @@
  * EAGAIN. Listeners and the control channel are level-triggered.
  */
 
-import { arch } from 'node:os';
 import { must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 
 const MAX_EVENTS = 256;
-/** struct epoll_event is packed on x86-64 only. In units of 32 bits. */
-const EVENT_WORDS = arch() === 'x64' ? 3 : 4;
-const DATA_WORD = arch() === 'x64' ? 1 : 2;
+/** struct epoll_event, in units of 32 bits. */
+const EVENT_WORDS = linux.EPOLL_EVENT_BYTES / 4;
+const DATA_WORD = linux.EPOLL_DATA_OFFSET / 4;
 
 export interface Handler {
   /** `events` is the EPOLL* mask. Must not throw. */

@@ -3,7 +3,7 @@
  * them unless a line says otherwise).
  */
 
-import { constants } from 'node:os';
+import { arch, constants } from 'node:os';
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -44,6 +44,10 @@ export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const SCM_RIGHTS = 1;
 
 export const SHUT_WR = 1;
+
+/** struct epoll_event: events, then data. Packed on x86-64 only. */
+export const EPOLL_EVENT_BYTES = arch() === 'x64' ? 12 : 16;
+export const EPOLL_DATA_OFFSET = arch() === 'x64' ? 4 : 8;
 
 export const EPOLL_CLOEXEC = SOCK_CLOEXEC;
 export const EPOLL_CTL_ADD = 1;

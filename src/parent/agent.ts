@@ -7,6 +7,7 @@ import { messageOf, SluiceError } from '../msg/errors.js';
 import type { ChildContext } from '../msg/port.js';
 import type { AgentPort, AgentStats, Resolution, SourceFamilies } from '../msg/protocol.js';
 import { AgentChannel } from './agent-channel.js';
+import { nsenterOptions } from './nsenter.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
@@ -117,20 +118,9 @@ export class AgentProcess {
   }
 }
 
-/**
- * The user namespace first, its credentials as they are there: that gives the capabilities over
- * the network namespace. The mount namespace stays ours, where Node and this program are.
- */
-function agentCommand({ pid, netnsPath }: ChildContext): [string, ...string[]] {
-  return [
-    'nsenter',
-    '--preserve-credentials',
-    `--user=/proc/${pid}/ns/user`,
-    `--net=${netnsPath ?? `/proc/${pid}/ns/net`}`,
-    '--',
-    process.execPath,
-    AGENT_MAIN,
-  ];
+/** The mount namespace stays ours: Node and this program are there. */
+function agentCommand(child: ChildContext): [string, ...string[]] {
+  return ['nsenter', ...nsenterOptions(child), '--', process.execPath, AGENT_MAIN];
 }
 
 /** With what the channel was given up for, which tells more than the signal that followed. */

@@ -7,7 +7,6 @@
  * `exit`, a socket whose peer is closed goes into the set, and it is always ready.
  */
 
-import { arch } from 'node:os';
 import { socketPair } from '../msg/channel.js';
 import { Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
@@ -16,18 +15,15 @@ import * as linux from '../msg/linux.js';
 const MAX_EVENTS = 64;
 const POLLIN = 1;
 const NO_TIME_LIMIT = -1;
-/** struct epoll_event is packed on x86-64 only. */
-const EVENT_BYTES = arch() === 'x64' ? 12 : 16;
-const DATA_OFFSET = arch() === 'x64' ? 4 : 8;
 
 /** Gets the EPOLL* mask. */
 export type Watcher = (events: number) => void;
 
 export class Poller {
   readonly #epoll = new Fd(must(libc.epollCreate1(linux.EPOLL_CLOEXEC), 'epoll_create1'));
-  readonly #memory = libc.allocate(MAX_EVENTS * EVENT_BYTES);
+  readonly #memory = libc.allocate(MAX_EVENTS * linux.EPOLL_EVENT_BYTES);
   readonly #pollfd = libc.allocate(8);
-  readonly #control = libc.allocate(EVENT_BYTES);
+  readonly #control = libc.allocate(linux.EPOLL_EVENT_BYTES);
   readonly #alarm: Fd;
   readonly #watchers = new Map<number, Watcher>();
   readonly #onExit = () => this.#ring();
@@ -83,9 +79,9 @@ export class Poller {
 
   #dispatch(): void {
     const count = libc.epollWait(this.#epoll.number, this.#memory.address, MAX_EVENTS, 0);
-    for (let at = 0; at < count * EVENT_BYTES; at += EVENT_BYTES) {
+    for (let at = 0; at < count * linux.EPOLL_EVENT_BYTES; at += linux.EPOLL_EVENT_BYTES) {
       const events = this.#memory.view.getInt32(at, true);
-      this.#watchers.get(this.#memory.view.getInt32(at + DATA_OFFSET, true))?.(events);
+      this.#watchers.get(this.#memory.view.getInt32(at + linux.EPOLL_DATA_OFFSET, true))?.(events);
     }
   }
 
@@ -95,7 +91,7 @@ export class Poller {
 
   #ctl(operation: number, fd: number, events: number): number {
     this.#control.view.setInt32(0, events, true);
-    this.#control.view.setInt32(DATA_OFFSET, fd, true);
+    this.#control.view.setInt32(linux.EPOLL_DATA_OFFSET, fd, true);
     return libc.epollCtl(this.#epoll.number, operation, fd, this.#control.address);
   }
 }

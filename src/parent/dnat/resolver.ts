@@ -6,6 +6,7 @@
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
+import { systemPath } from '../nsenter.js';
 import { containerOf, readDockerProxies, type DockerProxy } from './docker-proxy.js';
 import { Latest } from './latest.js';
 import { readRules } from './reading.js';
@@ -83,11 +84,4 @@ export class DnatResolver {
     this.#reported.add(tool);
     this.#onProblem(problem);
   }
-}
-
-/** An unprivileged user's PATH often lacks the folders of iptables and nft. */
-function systemPath(): string {
-  return [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin']
-    .filter(Boolean)
-    .join(':');
 }

@@ -4,6 +4,7 @@ import { type ExecFileException, execFile } from 'node:child_process';
 import { readlink } from 'node:fs/promises';
 import { SluiceError } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
+import { nsenterOptions } from '../nsenter.js';
 
 export interface Finished {
   readonly exitCode: number;
@@ -52,14 +53,11 @@ export async function runnerIn(
     });
 }
 
-/** The user namespace first: it gives the capabilities for the others. */
-async function enterCommand({ pid, netnsPath }: ChildContext): Promise<string[]> {
+async function enterCommand(child: ChildContext): Promise<string[]> {
   return [
-    '--preserve-credentials',
-    `--user=/proc/${pid}/ns/user`,
-    `--net=${netnsPath ?? `/proc/${pid}/ns/net`}`,
+    ...nsenterOptions(child),
     // The engine's programs are found where the engine finds them.
-    ...((await hasOwnMounts(pid)) ? [`--mount=/proc/${pid}/ns/mnt`] : []),
+    ...((await hasOwnMounts(child.pid)) ? [`--mount=/proc/${child.pid}/ns/mnt`] : []),
     '--',
   ];
 }

@@ -1,12 +1,13 @@
 /** Prepares the child's network namespace for an agent that connects from the clients' addresses. */
 
 import type { ChildContext } from '../../msg/port.js';
+import { systemPath } from '../nsenter.js';
 import type { Failures } from './failures.js';
 import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
 import { removeRouting, setUpRouting } from './routing.js';
 import { FAMILIES } from './rules.js';
 import { restoreSysctls, setUpSysctls } from './sysctls.js';
-import { Tools, toolPath } from './tools.js';
+import { Tools } from './tools.js';
 
 export interface SourceAddressing {
   /** The agent may connect from IPv4 addresses of others, and the replies reach it. */
@@ -28,7 +29,7 @@ export interface SourceAddressing {
  */
 export async function setUpSourceAddressing(
   child: ChildContext,
-  path = toolPath(),
+  path = systemPath(),
 ): Promise<SourceAddressing> {
   const tools = new Tools(child, path);
   const [firewall, routing, sysctls] = await Promise.all([

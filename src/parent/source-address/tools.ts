@@ -4,16 +4,10 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { ChildContext } from '../../msg/port.js';
+import { nsenterOptions } from '../nsenter.js';
 
 /** Each takes a few milliseconds. The driver is not ready before they are done, or given up. */
 const TIME_LIMIT_MS = 2000;
-
-/** Where ip, nft and iptables are; an unprivileged user's PATH often lacks these folders. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
-
-export function toolPath(env: NodeJS.ProcessEnv = process.env): string {
-  return [env['PATH'] ?? '', ...SYSTEM_FOLDERS].join(delimiter);
-}
 
 export interface Outcome {
   readonly stdout: string;
@@ -30,11 +24,9 @@ export class Tools {
   readonly #path: string;
   readonly #enter: readonly string[];
 
-  constructor({ pid, netnsPath }: ChildContext, path: string) {
+  constructor(child: ChildContext, path: string) {
     this.#path = path;
-    const net = netnsPath ?? `/proc/${pid}/ns/net`;
-    // Credentials as they are: the parent's user is root in there, its other ids may be unmapped.
-    this.#enter = ['--preserve-credentials', `--user=/proc/${pid}/ns/user`, `--net=${net}`, '--'];
+    this.#enter = [...nsenterOptions(child), '--'];
   }
 
   /** True when `program` is on the path. The child's mount namespace is not entered: ours counts. */
