@@ -15,8 +15,8 @@ import {
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
+import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
-import { TcpForwarder } from './tcp/forwarder.js';
 
 export class Agent implements ChildDriver {
   /** `opaque.fd` is the number of the inherited control socket. Returns when the parent hung up. */
@@ -39,14 +39,14 @@ export class Agent implements ChildDriver {
 class Control implements Handler, Disposable {
   readonly #reactor: Reactor;
   readonly #channel: Channel;
-  readonly #tcp: TcpForwarder;
+  readonly #ports: AgentPorts;
   #greeted = false;
   #failure: unknown;
 
   constructor(reactor: Reactor, channel: Channel) {
     this.#reactor = reactor;
     this.#channel = channel;
-    this.#tcp = new TcpForwarder(reactor, (id) => this.#send({ type: 'resolve', id }));
+    this.#ports = new AgentPorts(reactor, (id) => this.#send({ type: 'resolve', id }));
   }
 
   start(): void {
@@ -100,15 +100,13 @@ class Control implements Handler, Disposable {
       case 'addPort':
         return this.#reply(message.request, () => this.#addPort(message.port, fds));
       case 'removePort':
-        return this.#reply(message.request, () => this.#tcp.removePort(message.id));
+        return this.#reply(message.request, () => this.#ports.remove(message.id));
       case 'stats':
-        return this.#send({ type: 'stats', request: message.request, stats: this.#tcp.stats() });
+        return this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
       case 'sourceFamilies':
-        return this.#reply(message.request, () => {
-          this.#tcp.sources.families = message.families;
-        });
+        return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
       case 'targets':
-        return this.#tcp.answered(message.id, message);
+        return this.#ports.answered(message.id, message);
       default:
         message satisfies never;
     }
@@ -121,10 +119,7 @@ class Control implements Handler, Disposable {
         'the agent has no file descriptor left for a listener; raise the limit of open files (ulimit -n)',
       );
     }
-    if (!port.proto.startsWith('tcp')) {
-      throw new SluiceError('ERR_PROTO', `this agent does not forward ${port.proto}`);
-    }
-    this.#tcp.addPort(
+    this.#ports.add(
       port,
       fds.map((fd) => new Fd(fd.release())),
     );

@@ -9,7 +9,8 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { AF_INET } from '../msg/linux.js';
-import type { SourceFamilies, SourceLoss } from '../msg/protocol.js';
+import type { SourceFamilies } from '../msg/protocol.js';
+import type { SourceLoss } from '../msg/stats.js';
 
 /** proc(5): interface, destination 0, ..., mask 0. */
 const DEFAULT_ROUTE = /^(\S+)\t0{8}\t(?:\S+\t){5}0{8}\t/gm;

@@ -49,6 +49,8 @@ const $recv = native('recv', SSIZE, FD, POINTER, SIZE, INT);
 const $send = native('send', SSIZE, FD, POINTER, SIZE, INT);
 const $recvmsg = native('recvmsg', SSIZE, FD, POINTER, INT);
 const $sendmsg = native('sendmsg', SSIZE, FD, POINTER, INT);
+const $recvmmsg = native('recvmmsg', INT, FD, POINTER, 'uint', INT, POINTER);
+const $sendmmsg = native('sendmmsg', INT, FD, POINTER, 'uint', INT);
 const $splice = native('splice', SSIZE, FD, POINTER, FD, POINTER, SIZE, INT);
 const $pipe2 = native('pipe2', INT, POINTER, INT);
 // Variadic in C; integer arguments travel in the same registers on every Linux ABI that we run on.
@@ -113,6 +115,11 @@ export const recvmsg = (fd: number, message: number, flags: number) =>
   checked($recvmsg(fd, message, flags));
 export const sendmsg = (fd: number, message: number, flags: number) =>
   checked($sendmsg(fd, message, flags));
+/** Without a time limit: the sockets don't block. */
+export const recvmmsg = (fd: number, messages: number, count: number, flags: number) =>
+  checked($recvmmsg(fd, messages, count, flags, 0));
+export const sendmmsg = (fd: number, messages: number, count: number, flags: number) =>
+  checked($sendmmsg(fd, messages, count, flags));
 /** Both offsets are null: neither sockets nor pipes have one. */
 export const splice = (from: number, to: number, length: number, flags: number) =>
   checked($splice(from, 0, to, 0, length, flags));

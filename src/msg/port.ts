@@ -18,6 +18,15 @@ export const PROTOS = [
 
 export type Proto = (typeof PROTOS)[number];
 
+export const TRANSPORTS = ['tcp', 'udp', 'sctp'] as const;
+
+export type Transport = (typeof TRANSPORTS)[number];
+
+/** A protocol without its family. */
+export function transportOf(proto: Proto): Transport {
+  return proto.replace(/[46]$/, '') as Transport;
+}
+
 /** One port to publish. Echoed back exactly as it was given: callers match on it. */
 export interface Spec {
   readonly proto: Proto;

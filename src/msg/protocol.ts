@@ -7,8 +7,10 @@
 
 import ipaddr from 'ipaddr.js';
 import { SluiceError } from './errors.js';
+import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
 import { PROTOS, type Proto } from './port.js';
 import type { Address } from './sockaddr.js';
+import { type AgentStats, parseAgentStats } from './stats.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
 export const PROTOCOL_VERSION = 1;
@@ -16,9 +18,6 @@ export const PROTOCOL_VERSION = 1;
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;
 const MAX_DIAL_ADDRESSES = 16;
-const MAX_TEXT_LENGTH = 4096;
-/** A refused value is shown up to here. */
-const MAX_SHOWN_CHARS = 80;
 
 /** What the agent needs to know of a port; its listening sockets come along as fds. */
 export interface AgentPort {
@@ -66,29 +65,6 @@ export interface Resolution {
   readonly isDualStack: boolean;
 }
 
-/** Counters of an agent since its start. */
-export interface AgentStats {
-  readonly ports: number;
-  readonly flows: number;
-  readonly accepted: number;
-  readonly refused: number;
-  readonly shed: number;
-  readonly pipes: number;
-  /** Flows that reached the server under the client's own address. */
-  readonly sourceKept: number;
-  /** Flows that could not, by reason. */
-  readonly sourceLost: Readonly<Record<SourceLoss, number>>;
-}
-
-/**
- * Why a flow goes without its client's address: `disabled` in this namespace; a `loopback` client;
- * client and server of different `family`; the client's address lies in a network of the child
- * namespace, so that replies would stay there (`overlap`); the kernel `refused` the address.
- */
-export const SOURCE_LOSSES = ['disabled', 'loopback', 'family', 'overlap', 'refused'] as const;
-
-export type SourceLoss = (typeof SOURCE_LOSSES)[number];
-
 export type ToParent =
   | Hello
   | { readonly type: 'resolve'; readonly id: number }
@@ -100,8 +76,6 @@ export type ToParent =
       readonly message: string;
     }
   | { readonly type: 'stats'; readonly request: number; readonly stats: AgentStats };
-
-type Fields = Readonly<Record<string, unknown>>;
 
 export function parseToAgent(value: unknown): ToAgent {
   const fields = fieldsOf(value, 'message');
@@ -162,7 +136,7 @@ export function parseToParent(value: unknown): ToParent {
       return {
         type: 'stats',
         request: integer(fields, 'request'),
-        stats: agentStats(fieldsOf(fields['stats'], 'stats')),
+        stats: parseAgentStats(fieldsOf(fields['stats'], 'stats')),
       };
     default:
       throw unknownType(fields);
@@ -210,75 +184,8 @@ function sourceFamilies(fields: Fields): SourceFamilies {
   return { ipv4: flag(fields, 'ipv4'), ipv6: flag(fields, 'ipv6') };
 }
 
-function flag(fields: Fields, key: string): boolean {
-  const value = fields[key];
-  if (typeof value === 'boolean') return value;
-  throw invalid(key, value, 'true or false');
-}
-
 function address(fields: Fields): Address {
   const ip = text(fields, 'ip');
   if (!ipaddr.isValid(ip)) throw invalid('ip', ip, 'an IPv4 or IPv6 address');
   return { ip, port: integer(fields, 'port', 1, 65535) };
-}
-
-function agentStats(fields: Fields): AgentStats {
-  return {
-    ports: integer(fields, 'ports'),
-    flows: integer(fields, 'flows'),
-    accepted: integer(fields, 'accepted'),
-    refused: integer(fields, 'refused'),
-    shed: integer(fields, 'shed'),
-    pipes: integer(fields, 'pipes'),
-    sourceKept: integer(fields, 'sourceKept'),
-    sourceLost: sourceLost(fieldsOf(fields['sourceLost'], 'sourceLost')),
-  };
-}
-
-function sourceLost(fields: Fields): Record<SourceLoss, number> {
-  return {
-    disabled: integer(fields, 'disabled'),
-    loopback: integer(fields, 'loopback'),
-    family: integer(fields, 'family'),
-    overlap: integer(fields, 'overlap'),
-    refused: integer(fields, 'refused'),
-  };
-}
-
-function fieldsOf(value: unknown, name: string): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw invalid(name, value, 'a map');
-}
-
-function integer(fields: Fields, key: string, least = 0, most = Number.MAX_SAFE_INTEGER): number {
-  const value = fields[key];
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) {
-    return value as number;
-  }
-  throw invalid(key, value, `an integer from ${least} to ${most}`);
-}
-
-function text(fields: Fields, key: string): string {
-  const value = fields[key];
-  if (typeof value === 'string' && value.length <= MAX_TEXT_LENGTH) return value;
-  throw invalid(key, value, `a string of at most ${MAX_TEXT_LENGTH} characters`);
-}
-
-function unknownType(fields: Fields): SluiceError {
-  return invalid('type', fields['type'], 'a message type of this protocol version');
-}
-
-function invalid(key: string, value: unknown, expected: string): SluiceError {
-  return new SluiceError(
-    'ERR_MESSAGE',
-    `invalid message: ${key} is ${shown(value)}, expected ${expected}`,
-  );
-}
-
-/** msgpack has values that JSON lacks, and depths that it can't take: those are only named. */
-function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_SHOWN_CHARS));
-  if (typeof value === 'bigint') return 'a bigint';
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === 'object' && value !== null ? 'a map' : String(value);
 }

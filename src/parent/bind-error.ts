@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net';
 import { SluiceError } from '../msg/errors.js';
 import { allocate, getrlimit } from '../msg/libc.js';
 import { RLIMIT_NOFILE } from '../msg/linux.js';
+import { type Proto, transportOf } from '../msg/port.js';
 import { findHolder, type Holder } from './socket-holder.js';
 
 /** struct rlimit: soft and hard limit, 64 bits each. */
@@ -13,7 +14,7 @@ export interface BindTarget {
   /** As bound: `0.0.0.0` or `::` for every address. */
   readonly address: string;
   readonly port: number;
-  readonly proto: string;
+  readonly proto: Proto;
 }
 
 // ip-sysctl.rst: one for both families, and for the network namespace of the reader.
@@ -38,7 +39,10 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
     case 'EPERM':
       return { code: 'ERR_BIND_FORBIDDEN', reason: await forbidden(errnoName, at.port) };
     case 'EADDRINUSE':
-      return { code: 'ERR_BIND_IN_USE', reason: inUse(await findHolder(at)) };
+      return {
+        code: 'ERR_BIND_IN_USE',
+        reason: inUse(await findHolder({ ...at, transport: transportOf(at.proto) })),
+      };
     case 'EADDRNOTAVAIL':
       return { code: 'ERR_BIND_NO_ADDRESS', reason: await noAddress(at) };
     case 'EAFNOSUPPORT':

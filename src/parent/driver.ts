@@ -14,7 +14,7 @@ import type {
   Spec,
   Status,
 } from '../msg/port.js';
-import type { AgentStats } from '../msg/protocol.js';
+import type { AgentStats } from '../msg/stats.js';
 import { AgentProcess } from './agent.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
@@ -148,7 +148,7 @@ export class Driver implements ParentDriver {
   /** Resolves with an agent that has every port; no process is left when it rejects. */
   async #start(run: Run): Promise<AgentProcess> {
     const agent = await AgentProcess.start(run.child, run.poller, (id, agentPid) =>
-      resolveDial(this.#table.dialAddresses(id), agentPid, run.resolver),
+      resolveDial(this.#table.specOf(id), agentPid, run.resolver),
     );
     const startedAt = performance.now();
     try {

@@ -10,7 +10,7 @@ import { SluiceError } from '../msg/errors.js';
 import { errnoName, Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
-import type { Spec } from '../msg/port.js';
+import { type Spec, type Transport, transportOf } from '../msg/port.js';
 import { encodeSockAddr, familyOf, parseIP } from '../msg/sockaddr.js';
 import { explainBindError } from './bind-error.js';
 
@@ -30,6 +30,17 @@ export interface HostAddress {
   /** The other family of a wildcard: no reason to fail on a host that has no IPv6. */
   readonly isOptional: boolean;
 }
+
+interface Kind {
+  readonly type: number;
+  readonly protocol: number;
+}
+
+const KINDS: Readonly<Record<Transport, Kind>> = {
+  tcp: { type: linux.SOCK_STREAM, protocol: linux.IPPROTO_TCP },
+  udp: { type: linux.SOCK_DGRAM, protocol: linux.IPPROTO_UDP },
+  sctp: { type: linux.SOCK_STREAM, protocol: linux.IPPROTO_SCTP },
+};
 
 const scratch = libc.allocate(4096);
 
@@ -63,7 +74,7 @@ export async function listenAll(spec: Spec): Promise<Fd[]> {
   const sockets: Fd[] = [];
   try {
     for (const address of hostAddresses(spec)) {
-      const result = listenOn(address);
+      const result = listenOn(address, transportOf(spec.proto));
       if (result instanceof Fd) sockets.push(result);
       else if (!address.isOptional || !isFamilyMissing(result)) {
         throw await explainBindError(errnoName(result), {
@@ -80,39 +91,41 @@ export async function listenAll(spec: Spec): Promise<Fd[]> {
   }
 }
 
-/** A listening socket, or the negative errno. */
-function listenOn({ ip, port }: HostAddress): Fd | number {
+/** A socket that takes what comes to the address, or the negative errno. */
+function listenOn({ ip, port }: HostAddress, transport: Transport): Fd | number {
   const zone = ip.split('%')[1];
   const sockaddr = encodeSockAddr({ ip, port }, zone === undefined ? 0 : interfaceIndex(zone));
   const family = familyOf(ip);
-  const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
-  const number = libc.socket(family, type, 0);
+  const { type, protocol } = KINDS[transport];
+  const number = libc.socket(family, type | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC, protocol);
   if (number < 0) return number;
   const socket = new Fd(number);
-  setOptions(number, family);
+  if (family === linux.AF_INET6) setOption(number, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1);
+  if (transport === 'tcp') setTcpOptions(number);
+  // Connections of an earlier run in TIME_WAIT don't keep the address busy. On UDP sockets the
+  // option would let two of them have one address.
+  if (transport !== 'udp') setOption(number, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
   scratch.bytes.set(sockaddr);
   let result = libc.bind(number, scratch.address, sockaddr.length);
-  if (result === 0) result = libc.listen(number, BACKLOG);
+  if (result === 0 && transport !== 'udp') result = libc.listen(number, BACKLOG);
   if (result === 0) return socket;
   socket.close();
   return result;
 }
 
-function setOptions(fd: number, family: number): void {
-  const set = (level: number, name: number, value: number) => {
-    scratch.view.setInt32(0, value, true);
-    libc.setsockopt(fd, level, name, scratch.address, 4);
-  };
-  // Connections of an earlier run in TIME_WAIT don't keep the address busy.
-  set(linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
-  if (family === linux.AF_INET6) set(linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1);
-  set(linux.IPPROTO_TCP, linux.TCP_NODELAY, 1);
+function setTcpOptions(fd: number): void {
+  setOption(fd, linux.IPPROTO_TCP, linux.TCP_NODELAY, 1);
   // Urgent data stays in its place in the stream.
-  set(linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
-  set(linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
-  set(linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-  set(linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-  set(linux.IPPROTO_TCP, linux.TCP_KEEPCNT, KEEPALIVE_PROBES);
+  setOption(fd, linux.SOL_SOCKET, linux.SO_OOBINLINE, 1);
+  setOption(fd, linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
+  setOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+  setOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+  setOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  scratch.view.setInt32(0, value, true);
+  libc.setsockopt(fd, level, name, scratch.address, 4);
 }
 
 /** By netdevice(7): /sys shows the interfaces of the namespace that it was mounted in. */

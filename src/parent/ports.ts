@@ -8,9 +8,8 @@
 
 import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
-import type { Manager, Proto, Spec, Status } from '../msg/port.js';
+import { type Manager, type Proto, type Spec, type Status, transportOf } from '../msg/port.js';
 import type { AgentPort } from '../msg/protocol.js';
-import type { Address } from '../msg/sockaddr.js';
 import { validateSpec } from '../msg/spec.js';
 import { dialAddresses, isLoopback } from './dial.js';
 import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
@@ -55,10 +54,9 @@ export class PortTable implements Manager {
     return open.map(({ status }) => status).toSorted((a, b) => a.id - b.id);
   }
 
-  /** The addresses in the child namespace that a port is published to; empty for an unknown id. */
-  dialAddresses(id: number): Address[] {
-    const port = this.#ports.get(id);
-    return port === undefined ? [] : dialAddresses(port.status.spec);
+  /** Undefined for an unknown id. */
+  specOf(id: number): Spec | undefined {
+    return this.#ports.get(id)?.status.spec;
   }
 
   async removePort(id: number): Promise<void> {
@@ -139,8 +137,4 @@ function agentPort({ id, spec }: Status): AgentPort {
 
 function numbers(sockets: readonly Fd[]): number[] {
   return sockets.map(({ number }) => number);
-}
-
-function transportOf(proto: Proto): string {
-  return proto.replace(/[46]$/, '');
 }

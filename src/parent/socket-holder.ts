@@ -1,8 +1,9 @@
-/** Finds the process that has a TCP port, as far as this user may look. */
+/** Finds the process that has a TCP or UDP port, as far as this user may look. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
+import type { Transport } from '../msg/port.js';
 
 export interface Holder {
   readonly uid: number;
@@ -17,6 +18,9 @@ interface Socket {
   readonly listening: boolean;
 }
 
+/** proc(5) has such tables of these; SCTP's looks different. */
+const TABLES: Readonly<Partial<Record<Transport, string>>> = { tcp: 'tcp', udp: 'udp' };
+
 // include/net/tcp_states.h
 const TCP_TIME_WAIT = '06';
 const TCP_LISTEN = '0A';
@@ -25,9 +29,12 @@ const TCP_LISTEN = '0A';
 export async function findHolder(at: {
   address: string;
   port: number;
+  transport: Transport;
 }): Promise<Holder | undefined> {
+  const table = TABLES[at.transport];
+  if (table === undefined) return undefined;
   // A conflict across the families is the rarer one: IPV6_V6ONLY rules it out.
-  const names = isIPv6(at.address) ? ['tcp6', 'tcp'] : ['tcp', 'tcp6'];
+  const names = isIPv6(at.address) ? [`${table}6`, table] : [table, `${table}6`];
   const tables = await Promise.all(names.map((name) => readTable(name, at.port)));
   const rivals = tables.flat().filter((socket) => overlap(socket.address, at.address));
   const socket = rivals.find(({ listening }) => listening) ?? rivals[0];

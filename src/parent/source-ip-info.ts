@@ -1,7 +1,7 @@
 /** What `/v1/info` tells about source addresses: nothing about them may be silent. */
 
 import type { SourceIPInfo, SourceIPState } from '../msg/port.js';
-import { SOURCE_LOSSES, type AgentStats } from '../msg/protocol.js';
+import { SOURCE_LOSSES, type AgentStats } from '../msg/stats.js';
 import type { SourceAddressing } from './source-address/set-up.js';
 
 export const SWITCHED_OFF = without('switched off by --source-ip-transparent=false');
@@ -14,8 +14,16 @@ export function sourceIPInfo(
 ): SourceIPInfo {
   const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
   const protos = { tcp4: state(ipv4), tcp6: state(ipv6) };
-  const lost = SOURCE_LOSSES.map((loss) => [loss, stats?.sourceLost[loss] ?? 0] as const);
-  return { protos, flows: { kept: stats?.sourceKept ?? 0, without: Object.fromEntries(lost) } };
+  const transports = Object.values(stats?.transports ?? {});
+  const lost = SOURCE_LOSSES.map(
+    (loss) => [loss, sum(transports.map(({ sourceLost }) => sourceLost[loss]))] as const,
+  );
+  const kept = sum(transports.map(({ sourceKept }) => sourceKept));
+  return { protos, flows: { kept, without: Object.fromEntries(lost) } };
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }
 
 function without(reason: string): SourceAddressing {

@@ -5,7 +5,7 @@ import { familyOf } from '../../dist/msg/sockaddr.js';
 import * as linux from '../../dist/msg/linux.js';
 import type { Fd } from '../../dist/msg/fd.js';
 import type { Spec } from '../../dist/msg/port.js';
-import type { AgentStats } from '../../dist/msg/protocol.js';
+import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver } from '../../dist/parent/driver.js';
 import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
@@ -46,8 +46,9 @@ export class Forwarding {
     return agent;
   }
 
-  stats(): Promise<AgentStats> {
-    return this.#driver.stats();
+  async stats(): Promise<TransportStats & { readonly pipes: number }> {
+    const { pipes, transports } = await this.#driver.stats();
+    return { ...(transports.tcp as TransportStats), pipes };
   }
 
   /** A free port of the host, published to `childPort`. */

@@ -32,7 +32,8 @@ describeWith([needsDocker], 'DNAT rules of rootless Docker', () => {
 
   /** What an agent is told that dials `ip`. */
   function resolution(ip: string, port: number): Promise<Resolution> {
-    return resolveDial([{ ip, port }], pid, resolver);
+    const spec = { proto: 'tcp', parentPort: port, childIP: ip, childPort: port } as const;
+    return resolveDial(spec, pid, resolver);
   }
 
   it('lead to the container, for its IPv6 port too', async () => {

@@ -2,6 +2,7 @@ import { chmodSync, copyFileSync, readFileSync, realpathSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Proto } from '../../src/msg/port.js';
 import { explainBindError } from '../../src/parent/bind-error.js';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
@@ -27,7 +28,7 @@ function listen(server: Server, host: string, port: number): Promise<number | st
   });
 }
 
-async function explain(errno: string, address: string, port: number, proto = 'tcp') {
+async function explain(errno: string, address: string, port: number, proto: Proto = 'tcp') {
   const { code, message } = await explainBindError(errno, { address, port, proto });
   return { code, message };
 }

@@ -147,7 +147,7 @@ describe('an agent refuses, closes what came, and goes on:', () => {
     // The first one opens what the agent keeps in reserve.
     const before = await refusal(7);
     expect(await refusal(8)).toBe(before);
-    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+    expect(await stats()).toMatchObject({ stats: { ports: 0 } });
   });
 
   test('a port that it has, the listener that came too', async () => {
@@ -175,19 +175,19 @@ describe('an agent refuses, closes what came, and goes on:', () => {
     channel.send(HELLO);
     channel.send({ type: 'removePort', request: 1, id: 9 });
     expect(await received('failed')).toMatchObject({ request: 1, message: 'there is no port 9' });
-    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+    expect(await stats()).toMatchObject({ stats: { ports: 0 } });
   });
 
   test('fds with a message that needs none', async () => {
     const before = agentFds();
     sendRaw(socket, encodeFrame({ ...HELLO, fds: 3 }), [0, 0, 0]);
-    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+    expect(await stats()).toMatchObject({ stats: { ports: 0 } });
     expect(agentFds()).toBe(before);
   });
 
   test('hello once more', async () => {
     for (let count = 0; count < 3; count++) channel.send(HELLO);
-    expect(await stats()).toMatchObject({ stats: { flows: 0 } });
+    expect(await stats()).toMatchObject({ stats: { ports: 0 } });
   });
 });
 

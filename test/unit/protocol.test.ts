@@ -44,13 +44,18 @@ const TO_PARENT: readonly ToParent[] = [
     request: 2,
     stats: {
       ports: 1,
-      flows: 2,
-      accepted: 3,
-      refused: 4,
-      shed: 5,
       pipes: 6,
-      sourceKept: 7,
-      sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+      transports: {
+        udp: {
+          flows: 2,
+          accepted: 3,
+          refused: 4,
+          shed: 5,
+          sourceKept: 7,
+          sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+          drops: { oversized: 6 },
+        },
+      },
     },
   },
 ];

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentStats } from '../../src/msg/protocol.js';
+import type { AgentStats, TransportStats } from '../../src/msg/stats.js';
 import type { SourceAddressing } from '../../src/parent/source-address/set-up.js';
 import { NOT_SET_UP, SWITCHED_OFF, sourceIPInfo } from '../../src/parent/source-ip-info.js';
 
-const STATS: AgentStats = {
-  ports: 1,
+const TRANSPORT: TransportStats = {
   flows: 0,
   accepted: 21,
   refused: 0,
   shed: 0,
-  pipes: 0,
   sourceKept: 6,
   sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+  drops: {},
 };
+const STATS: AgentStats = { ports: 1, pipes: 0, transports: { tcp: TRANSPORT, udp: TRANSPORT } };
 const NO_LOSSES = { disabled: 0, loopback: 0, family: 0, overlap: 0, refused: 0 };
 
 function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
@@ -46,10 +46,10 @@ describe('the info about source addresses', () => {
     expect(protos).toEqual({ tcp4: { kept: false, reason }, tcp6: { kept: false, reason } });
   });
 
-  it('counts the flows by what became of their addresses', () => {
+  it('counts the flows of all protocols by what became of their addresses', () => {
     expect(sourceIPInfo(addressing({}), STATS).flows).toEqual({
-      kept: 6,
-      without: STATS.sourceLost,
+      kept: 12,
+      without: { disabled: 2, loopback: 4, family: 6, overlap: 8, refused: 10 },
     });
   });
 

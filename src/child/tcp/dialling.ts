@@ -5,7 +5,7 @@
  * address or because replies to it get lost, is repeated without before the next server is tried.
  */
 
-import type { SourceLoss } from '../../msg/protocol.js';
+import type { SourceLoss } from '../../msg/stats.js';
 import type { SourceAddresses } from '../source.js';
 import type { Targets, Waiting } from '../targets.js';
 import { connectTo, isExhausted, isSourceProblem } from './sockets.js';

@@ -1,14 +1,8 @@
 /** The output of `iptables -S` and `ip6tables -S`: iptables(8), iptables-extensions(8). */
 
 import { isIP } from 'node:net';
-import {
-  type DnatRule,
-  parseAddress,
-  parsePort,
-  parseTargetIP,
-  TRANSPORTS,
-  type Transport,
-} from './rule.js';
+import { type Transport, TRANSPORTS } from '../../msg/port.js';
+import { type DnatRule, parseAddress, parsePort, parseTargetIP } from './rule.js';
 
 /** No rule is longer by far: a comment has 255 bytes at most, xt_comment.h. */
 const MAX_LINE_LENGTH = 4096;

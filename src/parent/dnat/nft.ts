@@ -8,14 +8,8 @@
  */
 
 import { z } from 'zod';
-import {
-  type DnatRule,
-  parseAddress,
-  parsePort,
-  parseTargetIP,
-  TRANSPORTS,
-  type Transport,
-} from './rule.js';
+import { type Transport, TRANSPORTS } from '../../msg/port.js';
+import { type DnatRule, parseAddress, parsePort, parseTargetIP } from './rule.js';
 
 interface Facts {
   readonly proto?: Transport;

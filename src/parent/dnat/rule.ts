@@ -7,11 +7,8 @@
 
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import type { Transport } from '../../msg/port.js';
 import { type Address, familyOf } from '../../msg/sockaddr.js';
-
-export const TRANSPORTS = ['tcp', 'udp', 'sctp'] as const;
-
-export type Transport = (typeof TRANSPORTS)[number];
 
 export interface DnatRule {
   readonly proto: Transport;

@@ -1,0 +1,76 @@
+/** The agent's ports, whatever their protocol: which forwarder has them and where they lead. */
+
+import { SluiceError } from '../msg/errors.js';
+import type { Fd } from '../msg/fd.js';
+import { type Transport, transportOf } from '../msg/port.js';
+import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
+import type { AgentStats } from '../msg/stats.js';
+import { encodeSockAddr } from '../msg/sockaddr.js';
+import { Deadlines } from './deadlines.js';
+import type { ForwardedPort, Forwarder } from './forwarder.js';
+import { PipePool } from './pipes.js';
+import type { Reactor } from './reactor.js';
+import { HOLD_MS, Targets } from './targets.js';
+import { TcpForwarder } from './tcp/forwarder.js';
+
+interface Port {
+  readonly targets: Targets;
+  readonly forwarded: ForwardedPort;
+}
+
+export class AgentPorts {
+  readonly #forwarders: ReadonlyMap<Transport, Forwarder>;
+  readonly #pipes = new PipePool();
+  readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
+  readonly #ports = new Map<number, Port>();
+  readonly #resolve: (id: number) => void;
+
+  /** `resolve` asks the parent for a port's targets; `answered` takes what comes back. */
+  constructor(reactor: Reactor, resolve: (id: number) => void) {
+    this.#resolve = resolve;
+    this.#forwarders = new Map([['tcp', new TcpForwarder(reactor, this.#pipes)]]);
+    reactor.addClock(this.#holding);
+  }
+
+  /** Owns the host's sockets from now on. Throws when the id, the protocol or a socket won't do. */
+  add({ id, proto, dial, mayHaveRule }: AgentPort, sockets: readonly Fd[]): void {
+    const forwarder = this.#forwarders.get(transportOf(proto));
+    if (forwarder === undefined || this.#ports.has(id)) {
+      for (const socket of sockets) socket.close();
+      throw forwarder === undefined
+        ? new SluiceError('ERR_PROTO', `this agent does not forward ${proto}`)
+        : new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
+    }
+    const own = dial.map((address) => encodeSockAddr(address));
+    const targets = new Targets(own, mayHaveRule, () => this.#resolve(id), this.#holding);
+    this.#ports.set(id, { targets, forwarded: forwarder.addPort(id, targets, sockets) });
+  }
+
+  /** Takes nothing new; flows that exist go on. Throws for an unknown id. */
+  remove(id: number): void {
+    const port = this.#ports.get(id);
+    if (port === undefined) throw new SluiceError('ERR_PORT_ID', `there is no port ${id}`);
+    this.#ports.delete(id);
+    port.forwarded.close();
+  }
+
+  /** The parent's answer to `resolve`; the port may be gone by now. */
+  answered(id: number, resolution: Resolution): void {
+    this.#ports.get(id)?.targets.answered(resolution);
+  }
+
+  setSourceFamilies(families: SourceFamilies): void {
+    for (const { sources } of this.#forwarders.values()) sources.families = families;
+  }
+
+  stats(): AgentStats {
+    const transports = [...this.#forwarders].map(
+      ([name, forwarder]) => [name, forwarder.stats()] as const,
+    );
+    return {
+      ports: this.#ports.size,
+      pipes: this.#pipes.size,
+      transports: Object.fromEntries(transports),
+    };
+  }
+}
