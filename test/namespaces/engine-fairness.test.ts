@@ -56,7 +56,7 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     const source = await pair();
     const sink = await pair();
     const pipes = new PipePool();
-    const pump = new Pump({ slabs: new SlabPool(), pipes });
+    const pump = new Pump({ reactor: { stayAwake: () => {} }, slabs: new SlabPool(), pipes });
     test.defer(() => {
       pump.release();
       const pipe = pipes.take();

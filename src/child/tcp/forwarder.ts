@@ -41,7 +41,7 @@ export class TcpForwarder implements Forwarder {
 
   constructor(reactor: Reactor, pipes: PipePool) {
     this.reactor = reactor;
-    this.buffers = { slabs: new SlabPool(), pipes };
+    this.buffers = { reactor, slabs: new SlabPool(), pipes };
     const { connecting, connectingAsClient, resetting, paused } = this;
     for (const clock of [connecting, connectingAsClient, resetting, paused]) {
       reactor.addClock(clock);

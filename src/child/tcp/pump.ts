@@ -26,6 +26,7 @@ import type { Region } from '../../msg/libc.js';
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import { PIPE_BYTES, type Pipe, type PipePool } from '../pipes.js';
+import type { Reactor } from '../reactor.js';
 import { COPY_BYTES, type SlabPool } from '../slabs.js';
 
 /** Bytes that one direction may move in a turn before others get theirs. */
@@ -46,6 +47,8 @@ export type PumpResult =
   | 'sinkFailed';
 
 export interface Buffers {
+  /** For a stream that comes as fast as it is taken. */
+  readonly reactor: Pick<Reactor, 'stayAwake'>;
   readonly slabs: SlabPool;
   readonly pipes: PipePool;
 }
@@ -144,8 +147,12 @@ export class Pump {
     const filled = libc.splice(source, pipe.writeEnd, PIPE_BYTES, SPLICE_FLAGS);
     if (filled > 0) {
       pipe.bytes = filled;
-      this.#momentum = filled < COPY_BYTES ? this.#momentum - 1 : STREAM_MOMENTUM;
-      if (this.#momentum === 0) this.#isStreaming = false;
+      if (filled >= COPY_BYTES) {
+        this.#momentum = STREAM_MOMENTUM;
+        this.#buffers.reactor.stayAwake();
+      } else if (--this.#momentum === 0) {
+        this.#isStreaming = false;
+      }
       return undefined;
     }
     const isUnclear = filled === 0 || (filled === linux.EAGAIN && (this.untilDry || this.hungUp));
