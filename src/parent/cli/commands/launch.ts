@@ -1,0 +1,70 @@
+/** The commands that start a driver: run, attach and rootlesskit. */
+import { type Command, Option } from 'commander';
+import { parsePortSpec } from '../../../msg/spec.js';
+import type { DriverOptionTexts } from '../../launcher/driver-options.js';
+import { example, SPEC_FORM } from './text.js';
+
+interface RunOptions extends DriverOptionTexts {
+  readonly publish: string[];
+  readonly stateDir?: string;
+}
+
+export function addLaunchCommands(program: Command, exitWith: (code: number) => void): void {
+  example(
+    program.command('run'),
+    'sluice run -p 127.0.0.1:8080:80/tcp -- python3 -m http.server 80',
+  )
+    .description('Run a command in new user and network namespaces, with ports published')
+    .usage('[-p SPEC...] [--state-dir DIR] -- COMMAND [ARG...]')
+    .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`, [])
+    .option('--state-dir <dir>', 'directory for api.sock and the like (default: a temporary one)')
+    .addOption(transparentOption())
+    .argument('<command...>', 'what to run')
+    .passThroughOptions()
+    .action(async (command: string[], options: RunOptions) => {
+      const { run } = await import('../../launcher/run.js');
+      const { driverOptions } = await import('../../launcher/driver-options.js');
+      const { publish, stateDir } = options;
+      exitWith(
+        await run({
+          publish: publish.map(parsePortSpec),
+          command,
+          ...(stateDir !== undefined && { stateDir }),
+          driver: driverOptions(options),
+        }),
+      );
+    });
+  example(
+    program.command('attach'),
+    'sluice attach --state-dir "$XDG_RUNTIME_DIR/dockerd-rootless"',
+  )
+    .description("Take over the ports of a running rootlesskit, the builtin driver's included")
+    .requiredOption('--state-dir <dir>', "rootlesskit's state directory")
+    .addOption(transparentOption())
+    .addOption(
+      new Option(
+        '--child-host-ip <which>',
+        "address that engines write DNAT rules for: 'loopback' or 'tap'",
+      ),
+    )
+    .action(async (options: DriverOptionTexts & { readonly stateDir: string }) => {
+      const { attach } = await import('../../launcher/attach.js');
+      const { driverOptions } = await import('../../launcher/driver-options.js');
+      exitWith(await attach({ stateDir: options.stateDir, driver: driverOptions(options) }));
+    });
+  // For the help only: main() takes every other call.
+  example(
+    program.command('rootlesskit'),
+    'sluice rootlesskit --net=slirp4netns --port-driver=sluice -p 127.0.0.1:8080:80/tcp bash',
+  )
+    .description('rootlesskit, with --port-driver=sluice added to its port drivers')
+    .usage("[any of rootlesskit's arguments]")
+    .addHelpText('after', "\nrootlesskit's own help: docker-rootlesskit --help");
+}
+
+function transparentOption(): Option {
+  return new Option(
+    '--source-ip-transparent <bool>',
+    "whether servers see the client's own address (default: true)",
+  );
+}
