@@ -1,10 +1,11 @@
 /** Why a host address could not be bound, with what its user can do about it. */
-import { readFile, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { SluiceError } from '../msg/errors.js';
 import { allocate, getrlimit } from '../msg/libc.js';
 import { RLIMIT_NOFILE } from '../msg/linux.js';
 import { type Proto, transportOf } from '../msg/port.js';
+import { readSysctl, setSysctl } from './sysctl.js';
 import { findHolder, type Holder } from './socket-holder.js';
 
 /** struct rlimit: soft and hard limit, 64 bits each. */
@@ -44,7 +45,7 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
         reason: inUse(await findHolder({ ...at, transport: transportOf(at.proto) })),
       };
     case 'EADDRNOTAVAIL':
-      return { code: 'ERR_BIND_NO_ADDRESS', reason: await noAddress(at) };
+      return { code: 'ERR_BIND_NO_ADDRESS', reason: noAddress(at) };
     case 'EAFNOSUPPORT':
       return {
         code: 'ERR_BIND_NO_IPV6',
@@ -58,7 +59,7 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
 }
 
 async function forbidden(errnoName: string, port: number): Promise<string> {
-  const start = Number(await sysctl(PORT_START));
+  const start = Number(readSysctl(PORT_START));
   if (port >= start) {
     return `${errnoName}, although ports from ${start} are open to every user; look for a rule of AppArmor, SELinux or seccomp`;
   }
@@ -66,7 +67,7 @@ async function forbidden(errnoName: string, port: number): Promise<string> {
   return (
     `port ${port} is privileged, the lowest port allowed is ${start}, for IPv4 and IPv6 alike; ` +
     `choose a port from ${start}, or allow this one with ` +
-    `\`sudo sysctl -w ${PORT_START}=${port}\` or ` +
+    `\`${setSysctl(PORT_START, port)}\` or ` +
     `\`sudo setcap cap_net_bind_service=ep ${binary}\``
   );
 }
@@ -84,9 +85,9 @@ function inUse(holder: Holder | undefined): string {
   return `the port is in use by a process of ${whose} (uid ${holder.uid}) that cannot be looked into; ${remedy}`;
 }
 
-async function noAddress({ address }: BindTarget): Promise<string> {
-  if (isIPv6(address) && (await sysctl(DISABLE_IPV6)) === '1') {
-    return `IPv6 is switched off (${DISABLE_IPV6}=1); publish on an IPv4 address or switch it on with \`sudo sysctl -w ${DISABLE_IPV6}=0\``;
+function noAddress({ address }: BindTarget): string {
+  if (isIPv6(address) && readSysctl(DISABLE_IPV6) === '1') {
+    return `IPv6 is switched off (${DISABLE_IPV6}=1); publish on an IPv4 address or switch it on with \`${setSysctl(DISABLE_IPV6, 0)}\``;
   }
   return `${address} is not an address of this host; \`ip -brief address\` lists those`;
 }
@@ -97,10 +98,4 @@ function outOfFiles(): string {
   getrlimit(RLIMIT_NOFILE, limits.address);
   const [soft, hard] = [limits.view.getBigUint64(0, true), limits.view.getBigUint64(8, true)];
   return `the limit of ${soft} open files is reached (hard limit ${hard}); raise it with \`ulimit -n\`, or LimitNOFILE= in a systemd unit, and start again`;
-}
-
-/** undefined where this kernel has no such setting. */
-async function sysctl(name: string): Promise<string | undefined> {
-  const path = `/proc/sys/${name.replaceAll('.', '/')}`;
-  return (await readFile(path, 'utf8').catch(() => undefined))?.trim();
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../api/version.js';
 import { addApiCommands, socketOption } from './commands/api.js';
 import { addLaunchCommands } from './commands/launch.js';
+import { addSetupCommands } from './commands/setup.js';
 import { oneLine, report } from './report.js';
 
 /** Resolves with the exit code: that of the command that was run, else 0, or 1 after an error. */
@@ -38,6 +39,7 @@ function createProgram(exitWith: (code: number) => void): Command {
     .addOption(socketOption().hideHelp());
   addLaunchCommands(program, exitWith);
   addApiCommands(program);
+  addSetupCommands(program);
   return program;
 }
 

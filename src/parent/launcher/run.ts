@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import type { Spec } from '../../msg/port.js';
 import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
+import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
 import { Gate } from './gate.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
 import { supervise } from './supervise.js';
@@ -18,13 +19,6 @@ export interface RunOptions {
 }
 
 const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--'] as const;
-
-/** Settings that forbid user namespaces, each with the value that does. */
-const FORBIDDING = [
-  { sysctl: 'user.max_user_namespaces', value: '0', remedy: '28633' },
-  { sysctl: 'kernel.unprivileged_userns_clone', value: '0', remedy: '1' },
-  { sysctl: 'kernel.apparmor_restrict_unprivileged_userns', value: '1', remedy: '0' },
-] as const;
 
 /**
  * Runs `command` in a user and network namespace of its own, with ports published.
@@ -83,20 +77,11 @@ function noUnshare(cause: unknown): SluiceError {
 }
 
 function noNamespaces(): SluiceError {
-  const advice = FORBIDDING.filter(({ sysctl, value }) => readSysctl(sysctl) === value)
-    .map(({ sysctl, value, remedy }) => `${sysctl} is ${value}: sudo sysctl -w ${sysctl}=${remedy}`)
+  const advice = FORBIDDING_USER_NAMESPACES.filter(({ name, value }) => readSysctl(name) === value)
+    .map(({ name, value, remedy }) => `${name} is ${value}: ${setSysctl(name, remedy)}`)
     .join('; ');
   return new SluiceError(
     'ERR_NO_USER_NAMESPACES',
     `unshare could not make a user and network namespace; ${advice || 'its own message above says why (in a container, its seccomp profile may forbid them)'}`,
   );
-}
-
-function readSysctl(name: string): string | undefined {
-  try {
-    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim();
-  } catch {
-    // Not every kernel has every one.
-    return undefined;
-  }
 }
