@@ -63,6 +63,7 @@ const $epollCreate1 = native('epoll_create1', INT, INT);
 const $epollCtl = native('epoll_ctl', INT, INT, INT, FD, POINTER);
 const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
 const $poll = lib.func('poll', 'int', [POINTER, 'ulong', 'int']);
+const $getxattr = lib.func('getxattr', SSIZE, ['str', 'str', POINTER, SIZE]);
 const $execve = lib.func('execve', 'int', ['str', 'const char **', 'const char **']);
 
 /** Memory outside V8's heap: it never moves, so its address can be given to the kernel. */
@@ -149,6 +150,10 @@ export function pollAsync(fds: number, count: number, timeoutMs: number): Promis
     ($poll.async as (...args: unknown[]) => void)(fds, count, timeoutMs, done);
   });
 }
+
+/** With a size of 0 the length of the attribute's value. */
+export const getxattr = (path: string, name: string, value: number, size: number) =>
+  checked($getxattr(path, name, value, size) as number);
 
 /** Replaces this process. Returns (the negative errno) only when that failed. */
 export function execve(path: string, argv: readonly string[], envp: readonly string[]): number {

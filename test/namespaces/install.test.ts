@@ -1,11 +1,11 @@
 /** What `sluice install` writes, given to the engines' own ways of starting. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { Docker } from '../harness/docker.js';
 import { ask } from '../harness/http.js';
-import { docker as needsDocker, rootlesskit, tool } from '../harness/needs.js';
+import { docker as needsDocker, rootlesskit, tool, userNamespaces } from '../harness/needs.js';
 import { DOCKER_PATH, pathWith } from '../harness/paths.js';
 import { run } from '../harness/processes.js';
 import { SLUICE, sluice } from '../harness/sluice.js';
@@ -62,6 +62,28 @@ describeWith([rootlesskit(1)], 'rootlesskit, called as containerd-rootless.sh do
     const env = { HOME: home, ...environment(home, 'containerd') };
     const info = await run(['sh', '-ec', script, ...inside], { env });
     expect(JSON.parse(info)).toMatchObject({ portDriver: { driver: 'sluice' } });
+  });
+});
+
+describeWith([userNamespaces], 'without systemd', () => {
+  const cleanup = perTest();
+
+  it('the settings are printed, and work', async () => {
+    const home = temporaryFolder(cleanup);
+    const bin = join(home, "it's here", 'sluice/docker/bin');
+    // No unit, and none of the folders by which systemd is known.
+    const hide = 'mount -t tmpfs tmpfs /run; exec "$@"';
+    const unshare = ['unshare', '--user', '--map-current-user', '--keep-caps', '--mount'];
+    const env = { HOME: home, XDG_CONFIG_HOME: undefined, XDG_DATA_HOME: join(home, "it's here") };
+    const install = [...unshare, 'sh', '-ec', hide, 'sh', ...sluice('install', 'docker')];
+    const [, settings = ''] = (await run(install, { env })).split(
+      'dockerd-rootless.sh is started:',
+    );
+    const show = 'echo "$DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER"; command -v docker-rootlesskit';
+    expect(await run(['sh', '-ec', `${settings}${show}`])).toBe(
+      `sluice\n${bin}/docker-rootlesskit\n`,
+    );
+    expect(existsSync(join(home, '.config'))).toBe(false);
   });
 });
 

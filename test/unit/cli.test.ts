@@ -166,6 +166,11 @@ describe('a wrong command line', () => {
       "too many arguments for 'list-ports'. Expected 0 arguments but got 1.",
     ],
     [['attach'], "required option '--state-dir <dir>' not specified"],
+    [['install'], "missing required argument 'engine'"],
+    [
+      ['uninstall', 'podman'],
+      "command-argument value 'podman' is invalid for argument 'engine'. Allowed choices are docker, containerd.",
+    ],
     [['run', '-p', '8080:80/tcp'], "missing required argument 'command'"],
   ])('%j is refused in one line', async (args, message) => {
     expect(await call(...args)).toEqual(refused(message));
@@ -181,14 +186,22 @@ describe('a wrong command line', () => {
 });
 
 describe('help', () => {
-  test.each(['run', 'attach', 'rootlesskit', 'add-ports', 'list-ports', 'remove-ports', 'info'])(
-    'of %s shows an example',
-    async (name) => {
-      const { code, stdout } = await call(name, '--help');
-      expect(code).toBe(0);
-      expect(stdout).toMatch(new RegExp(`^Example:\n {2}sluice ${name}\\b`, 'm'));
-    },
-  );
+  test.each([
+    'run',
+    'attach',
+    'rootlesskit',
+    'add-ports',
+    'list-ports',
+    'remove-ports',
+    'info',
+    'doctor',
+    'install',
+    'uninstall',
+  ])('of %s shows an example', async (name) => {
+    const { code, stdout } = await call(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Example:\n {2}sluice ${name}\\b`, 'm'));
+  });
 
   test('is what no arguments show', async () => {
     expect(await call()).toEqual(await call('--help'));

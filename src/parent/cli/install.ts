@@ -6,6 +6,7 @@ import type { Entry } from '../install/entry.js';
 import { planInstall, planUninstall } from '../install/install.js';
 import { managerRuns, usesSystemd } from '../install/unit.js';
 import { binFolder, dropInPath } from '../install/wanted.js';
+import { quote } from '../shell.js';
 import { warn } from '../warn.js';
 
 interface Options {
@@ -71,10 +72,6 @@ function settings(engine: Engine): string[] {
     `  export ${engine.variable}=${PORT_DRIVER}`,
     `  export PATH=${quote(binFolder(process.env, engine))}:"$PATH"`,
   ];
-}
-
-function quote(text: string): string {
-  return /^[\w/.-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function describe({ verb, before, after }: Change): string[] {

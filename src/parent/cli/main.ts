@@ -39,7 +39,7 @@ function createProgram(exitWith: (code: number) => void): Command {
     .addOption(socketOption().hideHelp());
   addLaunchCommands(program, exitWith);
   addApiCommands(program);
-  addSetupCommands(program);
+  addSetupCommands(program, exitWith);
   return program;
 }
 

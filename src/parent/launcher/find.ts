@@ -68,7 +68,8 @@ function unfit(file: string): string | undefined {
   }
 }
 
-function isOurs(file: string): boolean {
+/** Whether `file`, which must be there, is this program under whatever name. */
+export function isOurs(file: string): boolean {
   if (realpathSync(file).startsWith(OWN_FOLDER)) {
     return true;
   }
