@@ -135,6 +135,8 @@ describe('an engine with a systemd unit', () => {
 
   it('follows a PATH that has changed, and shows the lines that do', async () => {
     await call('install', 'docker');
+    // Drop-ins are applied in the order of their names.
+    put(`${UNITS}/docker.service.d/10.conf`, '[Service]\nEnvironment=PATH=/first\n');
     put(`${UNITS}/docker.service.d/override.conf`, `[Service]\nEnvironment="PATH=${tools}:/x y"\n`);
     expect((await call('install', 'docker')).stdout).toContain(
       [
