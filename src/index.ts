@@ -13,4 +13,16 @@ export type {
 export { formatPortSpec, parsePortSpec, validateSpec } from './msg/spec.js';
 export { createApiClient, type ApiClient } from './parent/api/client.js';
 export { Driver as ParentDriver } from './parent/driver.js';
+export { comparePortBindingReq } from './parent/portmapper/compare.js';
+export {
+  childPortBinding,
+  PROTOCOL,
+  type PortBinding,
+  type PortBindingAddresses,
+  type PortBindingReq,
+  type PortMapper,
+} from './parent/portmapper/contract.js';
+export { dnatRules } from './parent/portmapper/dnat-rules.js';
+export { createPortMapper, type PortMapperBackend } from './parent/portmapper/mapper.js';
+export { createPlugin as createPortMapperPlugin } from './parent/portmapper/plugin.js';
 export { serve, type ServeOptions, type Serving } from './parent/serve.js';

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Manager } from '../../msg/port.js';
 import { validateSpec } from '../../msg/spec.js';
+import { type Answer, CLOSE, parseJson, readBody, tooLong } from './exchange.js';
 import type { Info } from './info.js';
 
 /** Hundreds of times the longest Spec. */
@@ -12,13 +13,6 @@ export interface ApiBackend {
   readonly manager: Manager;
   /** Asked at every `GET /v1/info`. */
   readonly info: () => Promise<Info>;
-}
-
-export interface Answer {
-  readonly status: number;
-  /** Sent as JSON; absent for an empty body. */
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 type Handler = (backend: ApiBackend, request: IncomingMessage, id: string) => Promise<Answer>;
@@ -74,11 +68,9 @@ async function listPorts({ manager }: ApiBackend): Promise<Answer> {
 }
 
 async function addPort({ manager }: ApiBackend, request: IncomingMessage): Promise<Answer> {
-  const text = await readBody(request);
+  const text = await readBody(request, MAX_BODY_BYTES);
   if (text === undefined) {
-    return refusal(413, `the request body is over ${MAX_BODY_BYTES} bytes`, {
-      Connection: 'close',
-    });
+    return refusal(413, tooLong(MAX_BODY_BYTES), CLOSE);
   }
   const { id, spec } = await manager.addPort(validateSpec(parseJson(text)));
   return { status: 201, body: { id, spec } };
@@ -90,33 +82,6 @@ async function removePort({ manager }: ApiBackend, _: unknown, id: string): Prom
   }
   await manager.removePort(Number(id));
   return { status: 200 };
-}
-
-/** undefined when there is more than the limit; the rest is left unread. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) {
-    return undefined;
-  }
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // The request is not destroyed here: that would take the connection, and our answer, with it.
-  const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) {
-      return undefined;
-    }
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new SluiceError('ERR_JSON', `malformed JSON: ${messageOf(error)}`, { cause: error });
-  }
 }
 
 /** A SluiceError is the caller's to mend; anything else is a fault of ours. */

@@ -1,6 +1,7 @@
-/** Serves RootlessKit's REST API on a unix socket. */
+/** Serves RootlessKit's REST API on a unix socket, or another one that speaks JSON. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Answer, type ApiBackend, answer } from './routes.js';
+import type { Answer } from './exchange.js';
+import { type ApiBackend, answer } from './routes.js';
 import { listenAt } from './socket.js';
 
 /** Callers are local and send a few hundred bytes. */
@@ -23,7 +24,13 @@ export interface Api {
 }
 
 export function createApi(options: ApiOptions): Api {
-  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  return createSocketServer((request) => answer(options, request), options.requestTimeoutMs);
+}
+
+/** Must not reject. `gone` is aborted once nobody waits for the answer any more. */
+type Respond = (request: IncomingMessage, gone: AbortSignal) => Promise<Answer>;
+
+export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_TIMEOUT_MS): Api {
   const server = createServer(
     {
       requestTimeout: requestTimeoutMs,
@@ -32,7 +39,7 @@ export function createApi(options: ApiOptions): Api {
       connectionsCheckingInterval: requestTimeoutMs / 4,
     },
     (request, response) => {
-      void serve(options, request, response);
+      void serve(respond, request, response);
     },
   );
   let removePath: (() => Promise<void>) | undefined;
@@ -54,13 +61,15 @@ export function createApi(options: ApiOptions): Api {
 }
 
 async function serve(
-  backend: ApiBackend,
+  respond: Respond,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   // A client that goes away is no error of ours, and the response swallows what is written to it.
   response.on('error', () => {});
-  const result = await answer(backend, request);
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const result = await respond(request, gone.signal);
   send(request, response, result);
 }
 

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../api/version.js';
 import { addApiCommands, socketOption } from './commands/api.js';
 import { addLaunchCommands } from './commands/launch.js';
+import { addPluginCommand } from './commands/plugin.js';
 import { addSetupCommands } from './commands/setup.js';
 import { oneLine, report } from './report.js';
 
@@ -39,6 +40,7 @@ function createProgram(exitWith: (code: number) => void): Command {
     .addOption(socketOption().hideHelp());
   addLaunchCommands(program, exitWith);
   addApiCommands(program);
+  addPluginCommand(program);
   addSetupCommands(program, exitWith);
   return program;
 }

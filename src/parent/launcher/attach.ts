@@ -4,7 +4,7 @@
  * rootlesskit's API socket is moved aside, its ports are taken from it one by one and opened here
  * under the same ids; in the end everything goes back. What fails on the way is undone.
  */
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -16,6 +16,7 @@ import type { Info } from '../api/info.js';
 import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
 import { warn } from '../warn.js';
+import { stopSignal } from './signals.js';
 import {
   apiSocketOf,
   assertOwn,
@@ -23,8 +24,6 @@ import {
   movedApiSocketOf,
   readChildPid,
 } from './state-dir.js';
-
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** These have no port table: there is nothing to take, and nothing to give back. */
 const WITHOUT_PORTS: readonly (string | undefined)[] = [undefined, 'none', 'implicit'];
@@ -148,18 +147,5 @@ async function watchLife(socketPath: string): Promise<Life> {
       return socket.destroyed || socket.readableEnded;
     },
     [Symbol.dispose]: () => socket.destroy(),
-  };
-}
-
-function stopSignal(): Disposable & { readonly signalled: Promise<unknown> } {
-  const stopped = new EventEmitter();
-  const stop = () => stopped.emit('stop');
-  const signalled = once(stopped, 'stop');
-  for (const signal of STOP_SIGNALS) process.on(signal, stop);
-  return {
-    signalled,
-    [Symbol.dispose]: () => {
-      for (const signal of STOP_SIGNALS) process.off(signal, stop);
-    },
   };
 }

@@ -1,7 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** A terminal's keys send these to the whole foreground process group. */
 const FROM_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
@@ -30,4 +33,18 @@ function inForeground(): boolean {
   const stat = readFileSync('/proc/self/stat', 'latin1');
   const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return terminal !== '0' && foreground === group;
+}
+
+/** For a process that has no child to pass signals on to: `signalled` resolves at the first. */
+export function stopSignal(): Disposable & { readonly signalled: Promise<unknown> } {
+  const stopped = new EventEmitter();
+  const stop = () => stopped.emit('stop');
+  const signalled = once(stopped, 'stop');
+  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  return {
+    signalled,
+    [Symbol.dispose]: () => {
+      for (const signal of STOP_SIGNALS) process.off(signal, stop);
+    },
+  };
 }
