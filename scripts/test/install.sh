@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs the Debian packages of packages.txt that are missing, and a current Docker next to the
-# machine's own packages. Needs root. Does nothing on a machine that has it all.
+# Installs the Debian packages of packages.txt that are missing, and a current Docker and an old one
+# next to the machine's own packages. Needs root. Does nothing on a machine that has it all.
 set -eu
 here=$(dirname "$0")
 
-# Prefix of Debian unstable's Docker; test/harness/paths.ts names the same folder.
+# Prefixes of Debian unstable's Docker, and of Debian 12's: 20.10, the last that publishes ports with
+# rootlesskit-docker-proxy. test/harness/paths.ts names the same folders.
 docker=/var/cache/sluice-test/docker
+old_docker=/var/cache/sluice-test/docker-20.10
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -52,17 +54,34 @@ unpack_docker() {
     -o Acquire::Languages=none -o APT::Sandbox::User=root
   quietly apt-get "$@" update
   (cd "$work/debs" && quietly apt-get "$@" download docker.io docker-cli containerd rootlesskit)
-  for deb in "$work"/debs/*.deb; do
-    dpkg -x "$deb" "$work/root"
-  done
+  unpack_debs "$work" "$docker"
+}
 
-  # Renamed into place whole, so that an interrupted run leaves nothing that looks complete.
-  chmod 755 "$work/root"
-  mkdir -p "$(dirname "$docker")"
-  rm -rf "$docker.new"
-  mv "$work/root" "$docker.new"
-  mv "$docker.new" "$docker"
-  rm -rf "$work"
+# Not installed: its services would start.
+unpack_old_docker() {
+  work=$(mktemp -d)
+  mkdir -p "$work/debs" "$work/root"
+  set -- -o APT::Sandbox::User=root download docker.io containerd rootlesskit
+  (cd "$work/debs" && {
+    apt-get "$@" >/dev/null 2>&1 || {
+      quietly apt-get update
+      quietly apt-get "$@"
+    }
+  })
+  unpack_debs "$work" "$old_docker"
+}
+
+# Renamed into place whole, so that an interrupted run leaves nothing that looks complete.
+unpack_debs() {
+  for deb in "$1"/debs/*.deb; do
+    dpkg -x "$deb" "$1/root"
+  done
+  chmod 755 "$1/root"
+  mkdir -p "$(dirname "$2")"
+  rm -rf "$2.new"
+  mv "$1/root" "$2.new"
+  mv "$2.new" "$2"
+  rm -rf "$1"
 }
 
 missing=$(missing_packages)
@@ -79,4 +98,8 @@ fi
 if [ ! -d "$docker" ]; then
   echo 'test: fetching a current Docker from Debian unstable'
   unpack_docker
+fi
+if [ ! -d "$old_docker" ]; then
+  echo 'test: fetching Docker 20.10 from Debian 12'
+  unpack_old_docker
 fi

@@ -5,7 +5,7 @@ import { Cleanup, temporaryFolder } from './cleanup.js';
 import { enterAsUser } from './host-with-subids.js';
 import { ask } from './http.js';
 import type { Namespace } from './namespaces.js';
-import { DOCKER_PATH, DOCKER_PREFIX, pathWith, which } from './paths.js';
+import { DOCKER_PREFIX, commandsIn, pathWith, which } from './paths.js';
 import { type Program, run, start } from './processes.js';
 import { endShims } from './shims.js';
 import { commandsFolder } from './sluice.js';
@@ -22,6 +22,8 @@ export const WEB_BODY = 'answer of the container\n';
 export const WEB_COMMAND = ['/bin/busybox', 'httpd', '-f', '-p', '80', '-h', '/www'];
 
 export interface DockerOptions {
+  /** Where Docker is unpacked, see paths.ts; the current one without it. */
+  readonly prefix?: string;
   readonly portDriver: string;
   readonly rootlesskitFlags?: readonly string[];
   /** First on the PATH: a docker-rootlesskit in there is what dockerd-rootless.sh starts. */
@@ -42,6 +44,7 @@ export class Docker {
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #flags: readonly string[];
   readonly #host: Namespace | undefined;
+  readonly #prefix: string;
 
   constructor(cleanup: Cleanup, options: DockerOptions) {
     const home = temporaryFolder(new Cleanup());
@@ -57,15 +60,20 @@ export class Docker {
     this.#cleanup = cleanup;
     this.#flags = options.dockerdFlags ?? [];
     this.#host = options.host;
+    this.#prefix = options.prefix ?? DOCKER_PREFIX;
     this.#env = {
       HOME: home,
       XDG_RUNTIME_DIR: runtime,
       XDG_DATA_HOME: undefined,
       XDG_CONFIG_HOME: undefined,
-      PATH: pathWith(...(options.path ?? []), ...DOCKER_PATH),
+      PATH: pathWith(...(options.path ?? []), ...commandsIn(this.#prefix)),
       DOCKER_HOST: `unix://${this.socket}`,
       DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER: options.portDriver,
-      DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: (options.rootlesskitFlags ?? []).join(' '),
+      // The script of 20.10 names none.
+      DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: [
+        `--state-dir=${this.stateDir}`,
+        ...(options.rootlesskitFlags ?? []),
+      ].join(' '),
       ...options.env,
     };
   }
@@ -77,7 +85,7 @@ export class Docker {
   }
 
   async start(): Promise<void> {
-    const script = join(DOCKER_PREFIX, 'usr/share/docker.io/contrib/dockerd-rootless.sh');
+    const script = join(this.#prefix, 'usr/share/docker.io/contrib/dockerd-rootless.sh');
     const command = [script, '--storage-driver=vfs', ...this.#flags];
     const program = await start(
       this.#cleanup,
@@ -110,7 +118,13 @@ export class Docker {
   /** The ports that rootlesskit's API lists. */
   async ports(): Promise<readonly Status[]> {
     const { body } = await ask({ socketPath: join(this.stateDir, 'api.sock'), path: '/v1/ports' });
-    return JSON.parse(body) as Status[];
+    // The builtin driver's list is null when it is empty.
+    return (JSON.parse(body) as Status[] | null) ?? [];
+  }
+
+  /** 20.10 can't put it into an image. */
+  get #stopSignal(): string[] {
+    return this.#prefix === DOCKER_PREFIX ? ['STOPSIGNAL SIGKILL'] : [];
   }
 
   /** Makes WEB_IMAGE out of the machine's own busybox: there is no registry. */
@@ -128,7 +142,7 @@ export class Docker {
       await run(['tar', '-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
       const command = JSON.stringify(WEB_COMMAND);
       // As process 1 it would ignore SIGTERM, and every stop would take ten seconds.
-      const changes = ['--change', `CMD ${command}`, '--change', 'STOPSIGNAL SIGKILL'];
+      const changes = [`CMD ${command}`, ...this.#stopSignal].flatMap((one) => ['--change', one]);
       await this.docker('import', ...changes, tar, WEB_IMAGE);
     } finally {
       await cleanup.run();

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DOCKER_PREFIX, which } from './paths.js';
+import { DOCKER_PREFIX, OLD_DOCKER_PREFIX, which } from './paths.js';
 import { rootlesskitProgram } from './rootlesskit.js';
 
 /** What a machine lacks and how to get it, or undefined where it has it. */
@@ -62,6 +62,12 @@ export function rootlesskit(major: 1 | 2): Need {
   );
 }
 
-export const docker: Need = firstOf(rootlesskit(2), tool('runc'), tool('busybox'), () =>
-  existsSync(join(DOCKER_PREFIX, 'usr/sbin/dockerd')) ? undefined : `rootless Docker: ${INSTALL}`,
-);
+export const docker: Need = dockerIn(DOCKER_PREFIX, 2);
+
+export const oldDocker: Need = dockerIn(OLD_DOCKER_PREFIX, 1);
+
+function dockerIn(prefix: string, rootlesskitMajor: 1 | 2): Need {
+  return firstOf(rootlesskit(rootlesskitMajor), tool('runc'), tool('busybox'), () =>
+    existsSync(join(prefix, 'usr/sbin/dockerd')) ? undefined : `rootless Docker: ${INSTALL}`,
+  );
+}

@@ -6,7 +6,14 @@ export const REPOSITORY = resolve(fileURLToPath(import.meta.url), '../../..');
 
 /** Where scripts/test/install.sh unpacks Debian unstable's Docker. */
 export const DOCKER_PREFIX = '/var/cache/sluice-test/docker';
-export const DOCKER_PATH = [join(DOCKER_PREFIX, 'usr/bin'), join(DOCKER_PREFIX, 'usr/sbin')];
+export const DOCKER_PATH = commandsIn(DOCKER_PREFIX);
+
+/** Where it unpacks Debian 12's: the last with rootlesskit-docker-proxy. */
+export const OLD_DOCKER_PREFIX = '/var/cache/sluice-test/docker-20.10';
+
+export function commandsIn(prefix: string): string[] {
+  return [join(prefix, 'usr/bin'), join(prefix, 'usr/sbin')];
+}
 
 /** An unprivileged user's PATH often lacks the folders of ip, iptables and nft. */
 const SYSTEM_PATH = ['/usr/sbin', '/sbin'];
