@@ -197,6 +197,7 @@ describe('help', () => {
     'doctor',
     'install',
     'uninstall',
+    'portmapper',
   ])('of %s shows an example', async (name) => {
     const { code, stdout } = await call(name, '--help');
     expect(code).toBe(0);
