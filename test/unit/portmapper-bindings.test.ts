@@ -6,6 +6,7 @@ import {
   HOST,
   HOST6,
   OTHER_HOST,
+  TAP,
   mapperOver,
   request,
   specs,
@@ -15,11 +16,6 @@ import {
 const cleanup = perTest();
 
 describe('what the port driver can not serve', () => {
-  const TAP = {
-    portDriver: { protos: ['tcp', 'tcp4'], disallowLoopbackChildIP: true },
-    childIP: '10.0.2.100',
-  };
-
   test('is left out, with its reason and the host port of the others', async () => {
     const { table, mapper } = tableAndMapper(cleanup, TAP);
     const bindings = await mapper.mapPorts([request({ hostIP: HOST6 }), request()]);
@@ -126,11 +122,21 @@ describe('unmapping', () => {
     const [one, two, three] = bindings;
     if (!one || !two || !three) throw new Error('not mapped');
     await mapper.unmapPorts([one]);
-    const { portDriverRemove: _, ...strange } = { ...three, hostIP: OTHER_HOST };
-    const call = mapper.unmapPorts([one, strange, two, three]);
+    const { portDriverRemove: _, ...listed } = three;
+    const strange = [
+      { ...listed, hostIP: OTHER_HOST },
+      { ...listed, proto: PROTOCOL.udp },
+      { ...listed, proto: 33 },
+    ];
+    const call = mapper.unmapPorts([one, ...strange, two, three]);
     await expect(call).rejects.toMatchObject({
       code: 'ERR_UNMAP',
-      message: `there is no port with ID 1; list-ports shows them; port ${three.hostPort} of host address ${OTHER_HOST}, protocol tcp4, is not mapped`,
+      message: [
+        'there is no port with ID 1; list-ports shows them',
+        `port ${three.hostPort} of host address ${OTHER_HOST}, protocol tcp4, is not mapped`,
+        `port ${three.hostPort} of host address ${HOST}, protocol udp4, is not mapped`,
+        `port ${three.hostPort} of host address ${HOST}, protocol 33, is not mapped`,
+      ].join('; '),
     });
     expect(await table.listPorts()).toEqual([]);
   });

@@ -7,6 +7,7 @@ import {
   HOST,
   HOST6,
   OTHER_HOST,
+  TAP,
   mapperOver,
   occupy,
   request,
@@ -97,27 +98,32 @@ describe('mapping', () => {
     ]);
   });
 
-  test('gives every request of one address a port of its own', async () => {
+  test.each([
+    ['another container', { ip: '172.17.0.3' }],
+    ['the same one', {}],
+  ])('gives every request of one address a port of its own: %s', async (_, difference) => {
     const { mapper } = tableAndMapper(cleanup);
     const first = await freeRange(2);
     const range = { hostPort: first, hostPortEnd: first + 1 };
-    const bindings = await mapper.mapPorts([
-      request(range),
-      request({ ...range, ip: '172.17.0.3' }),
-    ]);
+    const bindings = await mapper.mapPorts([request(range), request({ ...range, ...difference })]);
     expect(bindings.map(({ hostPort }) => hostPort)).toEqual([first, first + 1]);
   });
 
-  // One rule of the engine's firewall can't lead 127.0.0.1 to two containers.
-  test('gives containers different ports where they would share a NAT rule', async () => {
-    const { mapper } = tableAndMapper(cleanup);
-    const first = await freeRange(2);
-    // Their ChildHostIP is that of every other IPv4 address.
-    const range = { hostPort: first, hostPortEnd: first + 1, hostIP: '0.0.0.0' };
-    const [one] = await mapper.mapPorts([request({ ...range, hostPortEnd: first })]);
-    expect(one).toMatchObject({ childHostIP: HOST, hostPort: first });
-    const [other] = await mapper.mapPorts([request({ ...range, hostIP: HOST, ip: '172.17.0.3' })]);
-    expect(other?.hostPort).toBe(first + 1);
+  // One rule of the engine's firewall can't lead the tap's address to two of them.
+  test.each([
+    ['containers', { ip: '172.17.0.3' }],
+    ['container ports', { port: 81 }],
+  ])('gives two %s two ports where they would share a NAT rule', async (_, difference) => {
+    const { table, mapper } = tableAndMapper(cleanup, TAP);
+    const first = await freeRange(4);
+    const range = { hostPort: first, hostPortEnd: first + 3 };
+    const reqs = [request(range), request({ ...range, hostIP: OTHER_HOST, ...difference })];
+    const oneCall = await mapper.mapPorts(reqs);
+    expect(oneCall.map(({ hostPort }) => hostPort)).toEqual([first, first + 1]);
+    await mapper.unmapPorts(oneCall);
+    const calls = await Promise.all(reqs.map((req) => mapper.mapPorts([req])));
+    expect(calls.flat().map(({ hostPort }) => hostPort)).toEqual([first, first + 1]);
+    expect(await specs(table)).toHaveLength(2);
   });
 
   test('of two calls at the same time promises no port twice', async () => {

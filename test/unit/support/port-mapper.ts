@@ -19,6 +19,12 @@ export interface Differences {
   readonly childIP?: string;
 }
 
+/** Every host address has the ChildHostIP of the tap. */
+export const TAP: Differences = {
+  portDriver: { protos: ['tcp', 'tcp4'], disallowLoopbackChildIP: true },
+  childIP: '10.0.2.100',
+};
+
 export function mapperOver(manager: Manager, { portDriver, childIP }: Differences = {}) {
   const networkDriver = { driver: 'slirp4netns', ...(childIP !== undefined && { childIP }) };
   const driver = { driver: 'sluice', protos: [...TCP], ...portDriver };
