@@ -105,6 +105,8 @@ class Control implements Handler, Disposable {
         return this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
       case 'sourceFamilies':
         return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
+      case 'udpTimeouts':
+        return this.#reply(message.request, () => this.#ports.setUdpTimeouts(message.timeouts));
       case 'targets':
         return this.#ports.answered(message.id, message);
       default:

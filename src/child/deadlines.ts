@@ -11,19 +11,20 @@ export interface Expiring {
 }
 
 export class Deadlines<T extends Expiring> implements Clock {
+  /** Entries that are set after a change of it may have to wait for those set before. */
+  delayMs: number;
   readonly #entries = new Set<T>();
-  readonly #delayMs: number;
   readonly #onExpired: (entry: T) => void;
 
   constructor(delayMs: number, onExpired: (entry: T) => void) {
-    this.#delayMs = delayMs;
+    this.delayMs = delayMs;
     this.#onExpired = onExpired;
   }
 
   /** Sets or restarts the entry's deadline. */
   set(entry: T): void {
     this.#entries.delete(entry);
-    entry.deadline = performance.now() + this.#delayMs;
+    entry.deadline = performance.now() + this.delayMs;
     this.#entries.add(entry);
   }
 

@@ -6,12 +6,14 @@ import { type Transport, transportOf } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import { encodeSockAddr } from '../msg/sockaddr.js';
+import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { Deadlines } from './deadlines.js';
 import type { ForwardedPort, Forwarder } from './forwarder.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
 import { HOLD_MS, Targets } from './targets.js';
 import { TcpForwarder } from './tcp/forwarder.js';
+import { UdpForwarder } from './udp/forwarder.js';
 
 interface Port {
   readonly targets: Targets;
@@ -20,6 +22,7 @@ interface Port {
 
 export class AgentPorts {
   readonly #forwarders: ReadonlyMap<Transport, Forwarder>;
+  readonly #udp: UdpForwarder;
   readonly #pipes = new PipePool();
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
   readonly #ports = new Map<number, Port>();
@@ -28,7 +31,11 @@ export class AgentPorts {
   /** `resolve` asks the parent for a port's targets; `answered` takes what comes back. */
   constructor(reactor: Reactor, resolve: (id: number) => void) {
     this.#resolve = resolve;
-    this.#forwarders = new Map([['tcp', new TcpForwarder(reactor, this.#pipes)]]);
+    this.#udp = new UdpForwarder(reactor);
+    this.#forwarders = new Map<Transport, Forwarder>([
+      ['tcp', new TcpForwarder(reactor, this.#pipes)],
+      ['udp', this.#udp],
+    ]);
     reactor.addClock(this.#holding);
   }
 
@@ -61,6 +68,10 @@ export class AgentPorts {
 
   setSourceFamilies(families: SourceFamilies): void {
     for (const { sources } of this.#forwarders.values()) sources.families = families;
+  }
+
+  setUdpTimeouts(timeouts: UdpTimeouts): void {
+    this.#udp.setTimeouts(timeouts);
   }
 
   stats(): AgentStats {

@@ -35,10 +35,20 @@ export class SourceAddresses {
     loopback: 0,
     family: 0,
     overlap: 0,
+    local: 0,
     refused: 0,
   };
+  readonly #reachesLocalServers: boolean;
   #networks: Network[] = [];
   #networksAt = -Infinity;
+
+  /**
+   * Without `reachesLocalServers` what a server in this namespace itself answers would not come
+   * back: it is routed before any rule sees it, and no socket of UDP takes over a mark.
+   */
+  constructor({ reachesLocalServers }: { readonly reachesLocalServers: boolean }) {
+    this.#reachesLocalServers = reachesLocalServers;
+  }
 
   /** Servers of the client's family first, where that is what keeps its address. */
   inOrder(client: Uint8Array, servers: readonly Uint8Array[]): readonly Uint8Array[] {
@@ -55,16 +65,20 @@ export class SourceAddresses {
     if (client[0] !== server[0]) return 'family';
     const ip = ipOf(client);
     if (isLoopback(ip)) return 'loopback';
-    return this.#isLocal(ip) ? 'overlap' : undefined;
+    this.#look(performance.now());
+    if (this.#networks.some((network) => contains(network, ip))) return 'overlap';
+    return !this.#reachesLocalServers && this.#isLocal(ipOf(server)) ? 'local' : undefined;
   }
 
   #isLocal(ip: Uint8Array): boolean {
-    const now = performance.now();
-    if (now - this.#networksAt > NETWORKS_MAX_AGE_MS) this.#look(now);
-    return this.#networks.some((network) => contains(network, ip));
+    if (isLoopback(ip)) return true;
+    return this.#networks.some(
+      ({ bytes }) => bytes.length === ip.length && ip.every((byte, index) => byte === bytes[index]),
+    );
   }
 
   #look(now: number): void {
+    if (now - this.#networksAt <= NETWORKS_MAX_AGE_MS) return;
     try {
       this.#networks = ownNetworks();
       this.#networksAt = now;

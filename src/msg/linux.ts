@@ -16,18 +16,27 @@ export const SOCK_CLOEXEC = 0o2000000;
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
+export const SO_DOMAIN = 39;
+export const SO_MEMINFO = 55;
 
 export const IPPROTO_IP = 0;
+export const IP_TOS = 1;
+export const IP_PKTINFO = 8;
+export const IP_RECVTOS = 13;
 export const IP_TRANSPARENT = 19;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
 export const IPPROTO_SCTP = 132;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
@@ -36,6 +45,10 @@ export const TCP_KEEPCNT = 6;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+export const IPV6_RECVTCLASS = 66;
+export const IPV6_TCLASS = 67;
 export const IPV6_TRANSPARENT = 75;
 
 export const MSG_PEEK = 0x2;
@@ -83,6 +96,7 @@ export const RLIMIT_NOFILE = 7;
 /** Errno values that steer forwarding, negative as the libc bindings return them. */
 const { errno } = constants;
 export const EPERM = -errno.EPERM;
+export const EIO = -errno.EIO;
 export const EAGAIN = -errno.EAGAIN;
 export const ENOMEM = -errno.ENOMEM;
 export const ENFILE = -errno.ENFILE;
@@ -90,6 +104,8 @@ export const EINVAL = -errno.EINVAL;
 export const EMFILE = -errno.EMFILE;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;
+export const EMSGSIZE = -errno.EMSGSIZE;
+export const ECONNREFUSED = -errno.ECONNREFUSED;
 export const ECONNRESET = -errno.ECONNRESET;
 export const EINPROGRESS = -errno.EINPROGRESS;
 export const EAFNOSUPPORT = -errno.EAFNOSUPPORT;

@@ -11,9 +11,10 @@ import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from
 import { PROTOS, type Proto } from './port.js';
 import type { Address } from './sockaddr.js';
 import { type AgentStats, parseAgentStats } from './stats.js';
+import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;
@@ -52,6 +53,7 @@ export type ToAgent =
   | { readonly type: 'removePort'; readonly request: number; readonly id: number }
   | { readonly type: 'stats'; readonly request: number }
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
+  | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
   /** Answers `resolve`. */
   | ({ readonly type: 'targets'; readonly id: number } & Resolution);
 
@@ -102,6 +104,12 @@ export function parseToAgent(value: unknown): ToAgent {
         type: 'sourceFamilies',
         request: integer(fields, 'request'),
         families: sourceFamilies(fieldsOf(fields['families'], 'families')),
+      };
+    case 'udpTimeouts':
+      return {
+        type: 'udpTimeouts',
+        request: integer(fields, 'request'),
+        timeouts: parseUdpTimeouts(fieldsOf(fields['timeouts'], 'timeouts')),
       };
     case 'targets':
       return {

@@ -11,7 +11,7 @@ export interface Address {
 
 export type Family = typeof AF_INET | typeof AF_INET6;
 
-const SOCKADDR_IN_BYTES = 16;
+export const SOCKADDR_IN_BYTES = 16;
 export const SOCKADDR_IN6_BYTES = 28;
 const IN_ADDR_OFFSET = 4;
 const IN6_ADDR_OFFSET = 8;

@@ -28,9 +28,17 @@ export interface TransportStats {
 /**
  * Why a flow goes without its client's address: `disabled` in this namespace; a `loopback` client;
  * client and server of different `family`; the client's address lies in a network of the child
- * namespace, so that replies would stay there (`overlap`); the kernel `refused` the address.
+ * namespace, so that replies would stay there (`overlap`); the server is a process of the namespace
+ * itself, and what it answers over UDP would not come back (`local`); the kernel `refused` the address.
  */
-export const SOURCE_LOSSES = ['disabled', 'loopback', 'family', 'overlap', 'refused'] as const;
+export const SOURCE_LOSSES = [
+  'disabled',
+  'loopback',
+  'family',
+  'overlap',
+  'local',
+  'refused',
+] as const;
 
 export type SourceLoss = (typeof SOURCE_LOSSES)[number];
 
@@ -66,6 +74,7 @@ function sourceLost(fields: Fields): Record<SourceLoss, number> {
     loopback: integer(fields, 'loopback'),
     family: integer(fields, 'family'),
     overlap: integer(fields, 'overlap'),
+    local: integer(fields, 'local'),
     refused: integer(fields, 'refused'),
   };
 }

@@ -7,6 +7,7 @@ import { messageOf, SluiceError } from '../msg/errors.js';
 import type { ChildContext } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
+import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentChannel } from './agent-channel.js';
 import { nsenterOptions } from './nsenter.js';
 import type { Poller } from './poller.js';
@@ -102,6 +103,10 @@ export class AgentProcess {
 
   async setSourceFamilies(families: SourceFamilies): Promise<void> {
     await this.#channel.request({ type: 'sourceFamilies', families });
+  }
+
+  async setUdpTimeouts(timeouts: UdpTimeouts): Promise<void> {
+    await this.#channel.request({ type: 'udpTimeouts', timeouts });
   }
 
   async stats(): Promise<AgentStats> {

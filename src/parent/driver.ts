@@ -15,6 +15,7 @@ import type {
   Status,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
+import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentProcess } from './agent.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
@@ -24,9 +25,9 @@ import { setUpSourceAddressing, type SourceAddressing } from './source-address/s
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 import { warn } from './warn.js';
 
-const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6'];
+const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6', 'udp', 'udp4', 'udp6'];
 /** The tap has one address, and it is an IPv4 one. */
-const TAP_PROTOS: readonly Proto[] = ['tcp', 'tcp4'];
+const TAP_PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'udp', 'udp4'];
 
 /** An agent that lived shorter has met something that the next one would meet as well. */
 const MIN_AGENT_LIFE_MS = 1000;
@@ -45,6 +46,8 @@ export interface DriverOptions {
   readonly sourceIPTransparent?: boolean;
   /** Which ChildHostIP engines are told to use. Default: loopback. */
   readonly childHostIP?: 'loopback' | 'tap';
+  /** Of UDP sessions. Default: 30 s until the first answer, then 180 s. */
+  readonly udpTimeouts?: Partial<UdpTimeouts>;
 }
 
 export class Driver implements ParentDriver {
@@ -152,6 +155,7 @@ export class Driver implements ParentDriver {
     );
     const startedAt = performance.now();
     try {
+      await agent.setUdpTimeouts({ ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts });
       await agent.setSourceFamilies(await this.#sources);
       await this.#table.handOver(agent);
     } catch (error) {

@@ -12,6 +12,7 @@ import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
 import { encodeSockAddr, familyOf, parseIP } from '../msg/sockaddr.js';
+import { setDatagramOptions, setPktinfo } from '../msg/udp-options.js';
 import { explainBindError } from './bind-error.js';
 
 /** The kernel lowers it to net.core.somaxconn. */
@@ -102,6 +103,10 @@ function listenOn({ ip, port }: HostAddress, transport: Transport): Fd | number 
   const socket = new Fd(number);
   if (family === linux.AF_INET6) setOption(number, linux.IPPROTO_IPV6, linux.IPV6_V6ONLY, 1);
   if (transport === 'tcp') setTcpOptions(number);
+  if (transport === 'udp') {
+    setDatagramOptions(number, family);
+    setPktinfo(number, family);
+  }
   // Connections of an earlier run in TIME_WAIT don't keep the address busy. On UDP sockets the
   // option would let two of them have one address.
   if (transport !== 'udp') setOption(number, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);

@@ -13,7 +13,8 @@ export function sourceIPInfo(
   stats: AgentStats | undefined,
 ): SourceIPInfo {
   const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
-  const protos = { tcp4: state(ipv4), tcp6: state(ipv6) };
+  const [v4, v6] = [state(ipv4), state(ipv6)];
+  const protos = { tcp4: v4, tcp6: v6, udp4: v4, udp6: v6 };
   const transports = Object.values(stats?.transports ?? {});
   const lost = SOURCE_LOSSES.map(
     (loss) => [loss, sum(transports.map(({ sourceLost }) => sourceLost[loss]))] as const,

@@ -65,7 +65,7 @@ for (const [version, rootlessctl] of PROGRAMS) {
     });
 
     it.each([
-      [['add-ports', '127.0.0.1:9000:80/udp'], 'protocol udp is not supported; this driver publ'],
+      [['add-ports', '127.0.0.1:9000:80/sctp'], 'protocol sctp is not supported; this driver publ'],
       [['remove-ports', '77'], 'there is no port with ID 77; list-ports shows them'],
     ])('says what was refused: %s', async (args, message) => {
       const { code, stderr } = await call(...args);

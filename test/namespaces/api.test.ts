@@ -92,11 +92,11 @@ describeWith(
         ['no JSON at all', ['-X', 'POST'], '/v1/ports', 400, /^malformed JSON: /],
         ['a list', ['-d', '[]'], '/v1/ports', 400, /^invalid spec: \[\], expected an object$/],
         [
-          'udp',
-          ['-d', json({ proto: 'udp' })],
+          'sctp',
+          ['-d', json({ proto: 'sctp' })],
           '/v1/ports',
           400,
-          /^protocol udp is not supported; this driver publishes tcp, tcp4, tcp6$/,
+          /^protocol sctp is not supported; this driver publishes tcp, tcp4, tcp6, udp, udp4, udp6$/,
         ],
         [
           'port 0',

@@ -42,7 +42,7 @@ describeWith([needsDocker, tool('curl')], 'docker with --child-host-ip=tap', () 
   it('tells dockerd to use no loopback address, and IPv4 alone', async () => {
     expect((await info()).portDriver).toMatchObject({
       disallowLoopbackChildIP: true,
-      protos: ['tcp', 'tcp4'],
+      protos: ['tcp', 'tcp4', 'udp', 'udp4'],
     });
   });
 

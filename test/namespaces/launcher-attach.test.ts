@@ -106,16 +106,17 @@ for (const major of [1, 2] as const) {
 
     it('gives everything back when it can not serve', async () => {
       const spec = {
-        proto: 'udp',
+        proto: 'tcp',
         parentIP: '127.0.0.1',
         parentPort: await freePort(),
         childPort: 80,
+        childIP: 'fe80::1',
       };
       const { socket, stateDir } = await startWeb({});
       await call(socket, '/v1/ports', 'POST', spec);
       const attached = await attach(stateDir);
       expect(await attached.exited(DEADLINE_MS)).toEqual({ code: 1, signal: null });
-      expect(attached.stderr).toContain('udp');
+      expect(attached.stderr).toContain('invalid childIP: "fe80::1"');
       expect(await call(socket, '/v1/ports')).toMatchObject([{ spec }]);
       expect(await call(socket, '/v1/info')).toMatchObject({ portDriver: { driver: 'builtin' } });
     });

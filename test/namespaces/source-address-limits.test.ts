@@ -56,7 +56,7 @@ for (const major of [1, 2] as const) {
       expect(seen).toMatch(/^127\.0\.0\.1 /);
 
       const sourceIP = await sourceIPOf(socket);
-      expect(sourceIP?.protos).toEqual({ tcp4: SWITCHED_OFF, tcp6: SWITCHED_OFF });
+      expect(sourceIP?.protos).toMatchObject({ tcp4: SWITCHED_OFF, udp6: SWITCHED_OFF });
       expect(sourceIP?.flows.kept).toBe(0);
       expect(sourceIP?.flows.without['disabled']).toBeGreaterThan(0);
       const text = await run(sluice('info', '--socket', socket));
@@ -112,7 +112,12 @@ describeWith([...NEEDS, needsRootlesskit(2)], 'the namespace of a rootlesskit', 
       const attached = await attach('--source-ip-transparent=true');
       const { childPid, program, socket } = rootlesskit;
       const kept = { kept: true };
-      expect((await sourceIPOf(socket))?.protos).toEqual({ tcp4: kept, tcp6: kept });
+      expect((await sourceIPOf(socket))?.protos).toMatchObject({
+        tcp4: kept,
+        tcp6: kept,
+        udp4: kept,
+        udp6: kept,
+      });
       const during = await stateOf({ pid: childPid });
       expect(during['nft']).toContain('table inet sluice');
       for (const name of ['rules', 'rules6']) expect(during[name]).toContain('fwmark');

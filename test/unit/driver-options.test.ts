@@ -2,8 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { driverOptions } from '../../src/parent/launcher/driver-options.js';
 
 describe('the options of the driver', () => {
-  it('keep source addresses and use loopback when none is given', () => {
-    const defaults = { sourceIPTransparent: true, childHostIP: 'loopback' };
+  it('keep source addresses, use loopback and have time limits when none is given', () => {
+    const defaults = {
+      sourceIPTransparent: true,
+      childHostIP: 'loopback',
+      udpTimeouts: { unrepliedMs: 30_000, repliedMs: 180_000 },
+    };
     expect(driverOptions({})).toEqual(defaults);
     expect(driverOptions({ sourceIpTransparent: undefined, childHostIp: undefined })).toEqual(
       defaults,
@@ -44,5 +48,24 @@ describe('the options of the driver', () => {
         message: `--child-host-ip is "${childHostIp}", expected loopback or tap`,
       }),
     );
+  });
+
+  it('take seconds for the time limits of UDP', () => {
+    const { udpTimeouts } = driverOptions({ udpTimeout: '1', udpTimeoutStream: '86400' });
+    expect(udpTimeouts).toEqual({ unrepliedMs: 1000, repliedMs: 86_400_000 });
+  });
+
+  it.each(['', '0', '-1', '1.5', '86401', '30s', '1e3'])('do not take %j for seconds', (text) => {
+    for (const [option, texts] of [
+      ['--udp-timeout', { udpTimeout: text }],
+      ['--udp-timeout-stream', { udpTimeoutStream: text }],
+    ] as const) {
+      expect(() => driverOptions(texts)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_OPTION',
+          message: `${option} is "${text}", expected a number of seconds from 1 to 86400`,
+        }),
+      );
+    }
   });
 });

@@ -52,7 +52,7 @@ const TO_PARENT: readonly ToParent[] = [
           refused: 4,
           shed: 5,
           sourceKept: 7,
-          sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+          sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 6, refused: 5 },
           drops: { oversized: 6 },
         },
       },

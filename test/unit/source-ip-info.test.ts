@@ -9,11 +9,11 @@ const TRANSPORT: TransportStats = {
   refused: 0,
   shed: 0,
   sourceKept: 6,
-  sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 },
+  sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 5, refused: 6 },
   drops: {},
 };
 const STATS: AgentStats = { ports: 1, pipes: 0, transports: { tcp: TRANSPORT, udp: TRANSPORT } };
-const NO_LOSSES = { disabled: 0, loopback: 0, family: 0, overlap: 0, refused: 0 };
+const NO_LOSSES = { disabled: 0, loopback: 0, family: 0, overlap: 0, local: 0, refused: 0 };
 
 function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
   return { ipv4: true, ipv6: true, via: 'nftables', undo: async () => {}, ...fields };
@@ -21,21 +21,24 @@ function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
 
 describe('the info about source addresses', () => {
   it('has no reason where they are kept', () => {
+    const kept = { kept: true };
     expect(sourceIPInfo(addressing({}), STATS).protos).toEqual({
-      tcp4: { kept: true },
-      tcp6: { kept: true },
+      tcp4: kept,
+      tcp6: kept,
+      udp4: kept,
+      udp6: kept,
     });
   });
 
   it.each([
-    ['tcp4', { ipv4: false, ipv6: true }, 'tcp6'],
-    ['tcp6', { ipv4: true, ipv6: false }, 'tcp4'],
-  ] as const)('has the reason at %s alone where the other is kept', (lost, families, kept) => {
+    ['4', { ipv4: false, ipv6: true }, '6'],
+    ['6', { ipv4: true, ipv6: false }, '4'],
+  ] as const)('has the reason at IPv%s alone where the other is kept', (lost, families, kept) => {
     const { protos } = sourceIPInfo(addressing({ ...families, reason: 'no ip6tables' }), STATS);
-    expect(protos).toEqual({
-      [lost]: { kept: false, reason: 'no ip6tables' },
-      [kept]: { kept: true },
-    });
+    for (const transport of ['tcp', 'udp']) {
+      expect(protos[transport + lost]).toEqual({ kept: false, reason: 'no ip6tables' });
+      expect(protos[transport + kept]).toEqual({ kept: true });
+    }
   });
 
   it.each([
@@ -43,13 +46,14 @@ describe('the info about source addresses', () => {
     [NOT_SET_UP, 'the port driver is not running'],
   ])('says why there are none: case %#', (state, reason) => {
     const { protos } = sourceIPInfo(state, undefined);
-    expect(protos).toEqual({ tcp4: { kept: false, reason }, tcp6: { kept: false, reason } });
+    const lost = { kept: false, reason };
+    expect(protos).toEqual({ tcp4: lost, tcp6: lost, udp4: lost, udp6: lost });
   });
 
   it('counts the flows of all protocols by what became of their addresses', () => {
     expect(sourceIPInfo(addressing({}), STATS).flows).toEqual({
       kept: 12,
-      without: { disabled: 2, loopback: 4, family: 6, overlap: 8, refused: 10 },
+      without: { disabled: 2, loopback: 4, family: 6, overlap: 8, local: 10, refused: 12 },
     });
   });
 

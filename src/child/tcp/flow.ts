@@ -19,10 +19,10 @@
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
+import { Dialling } from '../dialling.js';
 import type { Handler, Task } from '../reactor.js';
 import { Pump } from './pump.js';
-import { Dialling } from './dialling.js';
-import { connectError, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
+import { connectError, connectTo, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
@@ -78,7 +78,7 @@ export class Flow implements Task, Expiring {
   constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number, address: Uint8Array) {
     this.#forwarder = forwarder;
     this.#port = port;
-    this.#dialling = new Dialling(forwarder.sources, port.targets, address);
+    this.#dialling = new Dialling(connectTo, forwarder.sources, port.targets, address);
     const up = new Pump(forwarder.buffers);
     const down = new Pump(forwarder.buffers);
     this.#client = new Side(this, up, down);

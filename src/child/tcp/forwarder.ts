@@ -35,7 +35,7 @@ export class TcpForwarder implements Forwarder {
   );
   readonly resetting = new Deadlines<Flow>(RESET_POLL_MS, (flow) => flow.onDeadline());
   readonly paused = new Deadlines<Listener>(ACCEPT_PAUSE_MS, (listener) => listener.resume());
-  readonly sources = new SourceAddresses();
+  readonly sources = new SourceAddresses({ reachesLocalServers: true });
   readonly counters = { accepted: 0, refused: 0, shed: 0 };
   readonly #flows = new Set<Flow>();
 

@@ -14,7 +14,8 @@ import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import type { Handler } from '../reactor.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
-import { acceptedAddress, acceptFrom, isExhausted, isListening, resetOnClose } from './sockets.js';
+import { isExhausted } from '../sockets.js';
+import { acceptedAddress, acceptFrom, isListening, resetOnClose } from './sockets.js';
 
 /** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
 const ACCEPTS_PER_TURN = 64;

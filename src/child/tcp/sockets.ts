@@ -2,8 +2,8 @@
 
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
-import { OUT_MARK } from '../../msg/marks.js';
 import { SOCKADDR_IN6_BYTES } from '../../msg/sockaddr.js';
+import { bindToSource, getSocketOption, setIntOption, withSockAddr } from '../sockets.js';
 
 /**
  * Bytes in flight to a server in the child namespace. The leg is local, its round trip takes
@@ -21,12 +21,6 @@ const ADDRESS_OFFSET = 64;
 const scratch = libc.allocate(4096);
 const LENGTH_OFFSET = 8;
 
-/** Sets an option of type int. Returns 0 or the negative errno. */
-export function setIntOption(fd: number, level: number, name: number, value: number): number {
-  scratch.view.setInt32(0, value, true);
-  return libc.setsockopt(fd, level, name, scratch.address, INT_BYTES);
-}
-
 /**
  * Starts to connect, from the `source` address if one is given: it belongs to somebody else, so that
  * takes CAP_NET_ADMIN here and the parent's routes. Returns the new socket, or the negative errno.
@@ -42,52 +36,15 @@ export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+  if (source !== undefined) {
+    // The client may use one port of its own for two of ours.
+    setIntOption(fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
+  }
   let result = source === undefined ? 0 : bindToSource(fd, family, source);
   if (result === 0) result = withSockAddr(libc.connect, fd, server);
   if (result === 0 || result === linux.EINPROGRESS) return fd;
   libc.close(fd);
   return result;
-}
-
-function bindToSource(fd: number, family: number, source: Uint8Array): number {
-  const transparent =
-    family === linux.AF_INET
-      ? setIntOption(fd, linux.IPPROTO_IP, linux.IP_TRANSPARENT, 1)
-      : setIntOption(fd, linux.IPPROTO_IPV6, linux.IPV6_TRANSPARENT, 1);
-  if (transparent < 0) return transparent;
-  setIntOption(fd, linux.SOL_SOCKET, linux.SO_MARK, OUT_MARK);
-  // The client may use one port of its own for two of ours.
-  setIntOption(fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
-  return withSockAddr(libc.bind, fd, source);
-}
-
-/** True for what a source address can be the reason of: worth another try without. */
-export function isSourceProblem(error: number): boolean {
-  return (
-    error === linux.EADDRINUSE ||
-    error === linux.EADDRNOTAVAIL ||
-    error === linux.EINVAL ||
-    error === linux.EPERM
-  );
-}
-
-/** True when the system has no fd or memory for a socket: not the fault of an address. */
-export function isExhausted(error: number): boolean {
-  return (
-    error === linux.EMFILE ||
-    error === linux.ENFILE ||
-    error === linux.ENOBUFS ||
-    error === linux.ENOMEM
-  );
-}
-
-function withSockAddr(
-  call: (fd: number, address: number, length: number) => number,
-  fd: number,
-  sockaddr: Uint8Array,
-): number {
-  scratch.bytes.set(sockaddr, ADDRESS_OFFSET);
-  return call(fd, scratch.address + ADDRESS_OFFSET, sockaddr.length);
 }
 
 /** Accepts one connection, non-blocking. Returns its fd, or the negative errno. */
@@ -115,13 +72,6 @@ export function connectError(fd: number): number {
 
 export function isListening(fd: number): boolean {
   return getSocketOption(fd, linux.SO_ACCEPTCONN) === 1;
-}
-
-function getSocketOption(fd: number, name: number): number {
-  scratch.view.setUint32(LENGTH_OFFSET, INT_BYTES, true);
-  const { address } = scratch;
-  const result = libc.getsockopt(fd, linux.SOL_SOCKET, name, address, address + LENGTH_OFFSET);
-  return result < 0 ? result : scratch.view.getInt32(0, true);
 }
 
 /** Makes the coming close a reset. */

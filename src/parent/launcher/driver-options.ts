@@ -1,12 +1,15 @@
 /** The options of ours that a launcher takes: from its command line to the driver. */
 
 import { SluiceError } from '../../msg/errors.js';
+import { DEFAULT_UDP_TIMEOUTS, MAX_UDP_TIMEOUT_MS } from '../../msg/udp-timeouts.js';
 import type { DriverOptions } from '../driver.js';
 
 /** As written, the last one of each; absent for the default. */
 export interface DriverOptionTexts {
   readonly sourceIpTransparent?: string | undefined;
   readonly childHostIp?: string | undefined;
+  readonly udpTimeout?: string | undefined;
+  readonly udpTimeoutStream?: string | undefined;
 }
 
 // strconv.ParseBool, as rootlesskit reads its flags.
@@ -17,6 +20,8 @@ const FALSE = /^(?:0|f|F|FALSE|false|False)$/;
 export function driverOptions({
   sourceIpTransparent = 'true',
   childHostIp = 'loopback',
+  udpTimeout,
+  udpTimeoutStream,
 }: DriverOptionTexts): DriverOptions {
   if (!TRUE.test(sourceIpTransparent) && !FALSE.test(sourceIpTransparent)) {
     throw invalid('--source-ip-transparent', sourceIpTransparent, 'true or false');
@@ -24,7 +29,24 @@ export function driverOptions({
   if (childHostIp !== 'loopback' && childHostIp !== 'tap') {
     throw invalid('--child-host-ip', childHostIp, 'loopback or tap');
   }
-  return { sourceIPTransparent: TRUE.test(sourceIpTransparent), childHostIP: childHostIp };
+  const { unrepliedMs, repliedMs } = DEFAULT_UDP_TIMEOUTS;
+  return {
+    sourceIPTransparent: TRUE.test(sourceIpTransparent),
+    childHostIP: childHostIp,
+    udpTimeouts: {
+      unrepliedMs: milliseconds('--udp-timeout', udpTimeout, unrepliedMs),
+      repliedMs: milliseconds('--udp-timeout-stream', udpTimeoutStream, repliedMs),
+    },
+  };
+}
+
+/** Of a number of seconds, as conntrack's settings of these names are. */
+function milliseconds(option: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const most = MAX_UDP_TIMEOUT_MS / 1000;
+  const seconds = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= most) return seconds * 1000;
+  throw invalid(option, text, `a number of seconds from 1 to ${most}`);
 }
 
 function invalid(option: string, value: string, expected: string): SluiceError {

@@ -18,6 +18,8 @@ const OURS = [
   'state-dir',
   'source-ip-transparent',
   'child-host-ip',
+  'udp-timeout',
+  'udp-timeout-stream',
 ] as const;
 
 /** Runs `real` with --port-driver=none and takes the port driver's place. */
@@ -36,6 +38,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   const driver = driverOptions({
     sourceIpTransparent: lastValue(line, 'source-ip-transparent'),
     childHostIp: lastValue(line, 'child-host-ip'),
+    udpTimeout: lastValue(line, 'udp-timeout'),
+    udpTimeoutStream: lastValue(line, 'udp-timeout-stream'),
   });
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);

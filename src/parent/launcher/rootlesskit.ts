@@ -18,6 +18,8 @@ import { type CommandLine, wordsWithout } from './options.js';
 const OUR_OPTIONS: OptionTable = new Map([
   ['source-ip-transparent', false],
   ['child-host-ip', true],
+  ['udp-timeout', true],
+  ['udp-timeout-stream', true],
 ]);
 
 const HELP_NOTE = `
@@ -25,6 +27,8 @@ With --port-driver=sluice this rootlesskit is started with --port-driver=none, a
 the ports: those of --publish, and those asked for through the API socket in the state directory.
   --source-ip-transparent=false  servers see the agent's address instead of the client's
   --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
+  --udp-timeout=30               seconds that a UDP session without an answer lives
+  --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram
 See also: sluice --help
 `;
 

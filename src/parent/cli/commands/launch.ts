@@ -19,6 +19,8 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`, [])
     .option('--state-dir <dir>', 'directory for api.sock and the like (default: a temporary one)')
     .addOption(transparentOption())
+    .addOption(udpTimeoutOption())
+    .addOption(udpTimeoutStreamOption())
     .argument('<command...>', 'what to run')
     .passThroughOptions()
     .action(async (command: string[], options: RunOptions) => {
@@ -41,6 +43,8 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .description("Take over the ports of a running rootlesskit, the builtin driver's included")
     .requiredOption('--state-dir <dir>', "rootlesskit's state directory")
     .addOption(transparentOption())
+    .addOption(udpTimeoutOption())
+    .addOption(udpTimeoutStreamOption())
     .addOption(
       new Option(
         '--child-host-ip <which>',
@@ -66,5 +70,19 @@ function transparentOption(): Option {
   return new Option(
     '--source-ip-transparent <bool>',
     "whether servers see the client's own address (default: true)",
+  );
+}
+
+function udpTimeoutOption(): Option {
+  return new Option(
+    '--udp-timeout <seconds>',
+    'how long a UDP session without an answer lives (default: 30)',
+  );
+}
+
+function udpTimeoutStreamOption(): Option {
+  return new Option(
+    '--udp-timeout-stream <seconds>',
+    'how long any other UDP session lives after its last datagram (default: 180)',
   );
 }

@@ -5,15 +5,22 @@
  * address or because replies to it get lost, is repeated without before the next server is tried.
  */
 
-import type { SourceLoss } from '../../msg/stats.js';
-import type { SourceAddresses } from '../source.js';
-import type { Targets, Waiting } from '../targets.js';
-import { connectTo, isExhausted, isSourceProblem } from './sockets.js';
+import type { SourceLoss } from '../msg/stats.js';
+import { isExhausted, isSourceProblem, withoutPort } from './sockets.js';
+import type { SourceAddresses } from './source.js';
+import type { Targets, Waiting } from './targets.js';
 
 /** After replies to a client's address got lost, a port's flows do without for so long. */
 const PLAIN_MS = 60_000;
 
+/**
+ * A new socket that is connected or about to be, from the address `source` if one is given; else
+ * the negative errno.
+ */
+export type ConnectTo = (server: Uint8Array, source?: Uint8Array) => number;
+
 export class Dialling {
+  readonly #connectTo: ConnectTo;
   readonly #sources: SourceAddresses;
   readonly #targets: Targets;
   /** As a sockaddr. */
@@ -25,7 +32,13 @@ export class Dialling {
   /** An attempt with the client's address has failed. */
   #isRefused = false;
 
-  constructor(sources: SourceAddresses, targets: Targets, client: Uint8Array) {
+  constructor(
+    connectTo: ConnectTo,
+    sources: SourceAddresses,
+    targets: Targets,
+    client: Uint8Array,
+  ) {
+    this.#connectTo = connectTo;
     this.#sources = sources;
     this.#targets = targets;
     this.#client = client;
@@ -39,6 +52,16 @@ export class Dialling {
       ? this.#sources.inOrder(this.#client, servers)
       : servers;
     return true;
+  }
+
+  /** Of the server whose turn it is. */
+  get family(): number {
+    return this.#servers[this.#at]?.[0] ?? 0;
+  }
+
+  /** There are servers left after the one whose turn it is. */
+  get hasMore(): boolean {
+    return this.#at + 1 < this.#servers.length;
   }
 
   get bearsClient(): boolean {
@@ -77,10 +100,10 @@ export class Dialling {
 
   #start(server: Uint8Array): number {
     this.#loss = this.#lossFor(server);
-    if (this.#loss !== undefined) return connectTo(server);
-    let fd = connectTo(server, this.#client);
+    if (this.#loss !== undefined) return this.#connectTo(server);
+    let fd = this.#connectTo(server, this.#client);
     // The client uses its port for another connection of ours: the address matters more.
-    if (fd < 0 && isSourceProblem(fd)) fd = connectTo(server, withoutPort(this.#client));
+    if (fd < 0 && isSourceProblem(fd)) fd = this.#connectTo(server, withoutPort(this.#client));
     if (fd >= 0 || !isSourceProblem(fd)) return fd;
     this.#isRefused = true;
     return this.#start(server);
@@ -96,9 +119,4 @@ export class Dialling {
     this.#at++;
     this.#isRefused = false;
   }
-}
-
-/** The same address, any port: sockaddr_in and sockaddr_in6 have the port in bytes 2 and 3. */
-function withoutPort(sockaddr: Uint8Array): Uint8Array {
-  return Uint8Array.from(sockaddr).fill(0, 2, 4);
 }

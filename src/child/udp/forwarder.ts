@@ -1,0 +1,135 @@
+/** All UDP ports of the agent, their sessions, and what these share. */
+
+import type { Fd } from '../../msg/fd.js';
+import type { TransportStats } from '../../msg/stats.js';
+import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../../msg/udp-timeouts.js';
+import { Deadlines } from '../deadlines.js';
+import type { ForwardedPort, Forwarder } from '../forwarder.js';
+import type { Reactor } from '../reactor.js';
+import { SourceAddresses } from '../source.js';
+import type { Targets } from '../targets.js';
+import { sourceOf } from './address.js';
+import { type Drops, noDrops } from './drops.js';
+import { Inbox } from './inbox.js';
+import { Group, limitsOf, openFilesLimit } from './limits.js';
+import { Outbox } from './outbox.js';
+import { UdpPort } from './port.js';
+import type { Session } from './session.js';
+
+/** The sessions of one source address. */
+export interface Source {
+  readonly name: string;
+  readonly sessions: Group<Session>;
+}
+
+export class UdpForwarder implements Forwarder {
+  readonly reactor: Reactor;
+  readonly sources = new SourceAddresses({ reachesLocalServers: false });
+  readonly drops: Drops = noDrops();
+  readonly inbox = new Inbox();
+  readonly outbox = new Outbox(this.inbox, this.drops);
+  readonly limits = limitsOf(openFilesLimit());
+  /** Bytes that sessions hold until their target is known. */
+  heldBytes = 0;
+  readonly #unreplied = new Deadlines<Session>(0, (session) => session.close());
+  readonly #replied = new Deadlines<Session>(0, (session) => session.close());
+  readonly #sessions = new Group<Session>(this.limits.total);
+  readonly #bySource = new Map<string, Source>();
+  readonly #ports = new Set<UdpPort>();
+  #accepted = 0;
+  #shed = 0;
+
+  constructor(reactor: Reactor) {
+    this.reactor = reactor;
+    this.setTimeouts(DEFAULT_UDP_TIMEOUTS);
+    reactor.addClock(this.#unreplied);
+    reactor.addClock(this.#replied);
+  }
+
+  /** For sessions that are refreshed from now on. */
+  setTimeouts({ unrepliedMs, repliedMs }: UdpTimeouts): void {
+    this.#unreplied.delayMs = unrepliedMs;
+    this.#replied.delayMs = repliedMs;
+  }
+
+  addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort {
+    const port = new UdpPort(this, id, targets, sockets);
+    this.#ports.add(port);
+    return port;
+  }
+
+  forget(port: UdpPort): void {
+    this.#ports.delete(port);
+  }
+
+  /** Makes room for a session, and returns whose it is; undefined where there is none to be had. */
+  admit(port: UdpPort, key: Int32Array): Source | undefined {
+    const name = sourceOf(key);
+    const known = this.#bySource.get(name);
+    for (const group of [known?.sessions, port.sessions, this.#sessions]) {
+      if (group === undefined || !group.isFull) continue;
+      const { victim } = group;
+      if (victim === undefined) return undefined;
+      this.#shed++;
+      victim.close();
+    }
+    // The last session of this source may just have made room.
+    return this.#bySource.get(name) ?? this.#newSource(name);
+  }
+
+  /** Enters a session that was admitted. */
+  enter(session: Session): void {
+    this.#accepted++;
+    for (const group of this.#groupsOf(session)) group.add(session);
+    this.refresh(session);
+  }
+
+  /** Something came from the client or from the server. */
+  refresh(session: Session): void {
+    (session.phase === 'unreplied' ? this.#unreplied : this.#replied).set(session);
+  }
+
+  /** Takes a session through a change of its phase. */
+  advance(session: Session, change: () => void): void {
+    this.#unreplied.clear(session);
+    for (const group of this.#groupsOf(session)) group.delete(session);
+    change();
+    for (const group of this.#groupsOf(session)) group.add(session);
+  }
+
+  leave(session: Session): void {
+    this.#unreplied.clear(session);
+    this.#replied.clear(session);
+    for (const group of this.#groupsOf(session)) group.delete(session);
+    if (session.source.sessions.size === 0) this.#bySource.delete(session.source.name);
+  }
+
+  /** Counts what is in a slot of the inbox as dropped. */
+  dropSlot(reason: keyof Drops, slot: number): void {
+    this.drops[reason] += this.inbox.countOf(slot);
+  }
+
+  stats(): TransportStats {
+    const { kept: sourceKept, lost: sourceLost } = this.sources;
+    const waiting = [...this.#ports].reduce((total, port) => total + port.queueDrops, 0);
+    return {
+      flows: this.#sessions.size,
+      accepted: this.#accepted,
+      refused: this.drops.refused,
+      shed: this.#shed,
+      sourceKept,
+      sourceLost,
+      drops: { ...this.drops, queueFull: this.drops.queueFull + waiting },
+    };
+  }
+
+  #newSource(name: string): Source {
+    const source = { name, sessions: new Group<Session>(this.limits.perSource) };
+    this.#bySource.set(name, source);
+    return source;
+  }
+
+  #groupsOf(session: Session): readonly Group<Session>[] {
+    return [this.#sessions, session.port.sessions, session.source.sessions];
+  }
+}

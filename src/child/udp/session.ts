@@ -1,0 +1,227 @@
+/**
+ * One client's exchange with one server: what the client sends from one address and port to one
+ * local address goes through a connected socket of its own, and what comes back there goes to the
+ * client, asked for or not.
+ *
+ *   waiting ─► open ─► closed      waiting: the port's target is being asked for
+ *
+ * - It ends when nothing came from either side for a while, when it has to make room for another
+ *   one, or when its port is removed; never by an error.
+ * - A server that refuses the first datagrams is left for the next one in the port's list, and they
+ *   are sent again; a server that has answered once is kept, as it may be restarting.
+ * - In each batch of the listener `push` takes its slots of the inbox, and `forward` sends them.
+ */
+
+import * as libc from '../../msg/libc.js';
+import * as linux from '../../msg/linux.js';
+import type { Expiring } from '../deadlines.js';
+import { Dialling } from '../dialling.js';
+import type { Handler } from '../reactor.js';
+import { clientOf, pktinfoOf } from './address.js';
+import type { Drops } from './drops.js';
+import type { Source, UdpForwarder } from './forwarder.js';
+import { Held } from './held.js';
+import { IPV4, IPV6 } from './layout.js';
+import type { Limited, Phase } from './limits.js';
+import type { Listener } from './listener.js';
+import type { Path } from './outbox.js';
+import type { UdpPort } from './port.js';
+import { connectTo, queueDrops, wasRefused } from './sockets.js';
+import type { Keyed } from './table.js';
+
+const NOWHERE = new Uint8Array(0);
+const NO_PKTINFO = new Int32Array(0);
+/** The most that a segment can have. */
+const ANY_SEGMENT = 0xffff;
+/** While every server refuses, all of them are tried anew no more often than this. */
+const REDIAL_PAUSE_MS = 1000;
+
+export class Session implements Handler, Expiring, Limited, Keyed<Session> {
+  deadline = 0;
+  nextOfHash: Session | undefined;
+  phase: Phase = 'unreplied';
+  readonly key: Int32Array;
+  readonly port: UdpPort;
+  readonly source: Source;
+  readonly #forwarder: UdpForwarder;
+  readonly #listener: Listener;
+  readonly #toClient: Path;
+  #toServer: Path | undefined;
+  #dialling: Dialling;
+  #redialAt = 0;
+  #state: 'waiting' | 'open' | 'closed' = 'waiting';
+  #held: Held | undefined;
+  #fd = -1;
+  #firstSlot = -1;
+  #lastSlot = -1;
+
+  constructor(
+    forwarder: UdpForwarder,
+    port: UdpPort,
+    listener: Listener,
+    key: Int32Array,
+    source: Source,
+  ) {
+    this.#forwarder = forwarder;
+    this.port = port;
+    this.#listener = listener;
+    this.key = key;
+    this.source = source;
+    const { family } = listener;
+    const name = clientOf(key);
+    const pktinfo = pktinfoOf(family, key);
+    this.#toClient = { family, name, pktinfo, largestSegment: ANY_SEGMENT, busy: 'clientBusy' };
+    this.#dialling = this.#newDialling();
+    forwarder.enter(this);
+    if (port.waiting.size === 0 && this.#dialling.isReady(port)) this.#state = 'open';
+    else port.waiting.add(this);
+  }
+
+  /** Takes a slot of the inbox. True for the first one in a batch: `forward` must follow. */
+  push(slot: number): boolean {
+    const { next } = this.#forwarder.inbox;
+    const isFirst = this.#firstSlot < 0;
+    if (isFirst) this.#firstSlot = slot;
+    else next[this.#lastSlot] = slot;
+    next[slot] = -1;
+    this.#lastSlot = slot;
+    return isFirst;
+  }
+
+  /** Sends what `push` took on to the server. */
+  forward(): void {
+    const slot = this.#firstSlot;
+    this.#firstSlot = -1;
+    switch (this.#state) {
+      case 'open':
+        this.#forwarder.refresh(this);
+        if (this.phase === 'answered') this.#advance('established');
+        this.#send(slot);
+        break;
+      case 'waiting':
+        this.#held ??= new Held(this.#forwarder);
+        this.#held.take(slot);
+        break;
+      case 'closed':
+        this.#dropAll('tableFull', slot);
+        break;
+      default:
+        this.#state satisfies never;
+    }
+  }
+
+  /** The port's targets are known now. */
+  connect(): void {
+    this.#state = 'open';
+    this.#dialling.isReady(this.port);
+    const slot = this.#held?.release() ?? -1;
+    this.#held = undefined;
+    if (slot >= 0) this.#send(slot);
+  }
+
+  /** Something came from the server, or an error. */
+  onEvents(): void {
+    const { inbox, outbox } = this.#forwarder;
+    const count = inbox.receive(this.#fd);
+    if (count === linux.EAGAIN) return;
+    if (count < 0) return this.#onRefused();
+    for (let slot = 0; slot < count; slot++) inbox.next[slot] = slot + 1 < count ? slot + 1 : -1;
+    if (this.phase === 'unreplied') this.#advance('answered');
+    this.#forwarder.refresh(this);
+    outbox.send(this.#listener.fd, this.#toClient, 0);
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.port.waiting.delete(this);
+    this.#held?.drop();
+    this.#hangUp();
+    this.#listener.forget(this);
+    this.#forwarder.leave(this);
+  }
+
+  #send(slot: number): void {
+    const failure = this.#fd < 0 ? this.#dial() : undefined;
+    if (failure !== undefined) return this.#dropAll(failure, slot);
+    for (;;) {
+      const refused = this.#forwarder.outbox.send(this.#fd, this.#toServer as Path, slot);
+      this.#forwarder.drops.refused += refused;
+      if (this.phase !== 'unreplied' || !this.#dialling.hasMore) return;
+      if (refused === 0 && !wasRefused(this.#fd)) return;
+      this.#hangUp();
+      this.#dialling.refused();
+      if (this.#dial() !== undefined) return;
+    }
+  }
+
+  /** Connects to the server whose turn it is. Returns why that can't be done. */
+  #dial(): keyof Drops | undefined {
+    const fd = this.#dialling.next();
+    if (fd === undefined) {
+      this.#startOver();
+      return 'unreachable';
+    }
+    if (fd < 0) return 'noDescriptor';
+    if (this.#forwarder.reactor.add(fd, linux.EPOLLIN, this) < 0) {
+      libc.close(fd);
+      return 'noDescriptor';
+    }
+    if (this.#toServer === undefined) this.#dialling.connected();
+    this.#fd = fd;
+    this.#toServer = {
+      family: this.#dialling.family === linux.AF_INET ? IPV4 : IPV6,
+      name: NOWHERE,
+      pktinfo: NO_PKTINFO,
+      largestSegment: ANY_SEGMENT,
+      busy: 'serverBusy',
+    };
+    return undefined;
+  }
+
+  /** An ICMP error came in between. What is sent next goes elsewhere, if there is an elsewhere. */
+  #onRefused(): void {
+    this.#forwarder.drops.refused++;
+    if (this.phase !== 'unreplied') return;
+    if (this.#dialling.hasMore) {
+      this.#hangUp();
+      this.#dialling.refused();
+    } else if (performance.now() >= this.#redialAt) {
+      this.#hangUp();
+      this.#dialling.refused();
+      this.#startOver();
+    }
+  }
+
+  /** With the first of the servers, as they are known then. */
+  #startOver(): void {
+    this.#redialAt = performance.now() + REDIAL_PAUSE_MS;
+    this.#dialling = this.#newDialling();
+    this.#dialling.isReady(this.port);
+  }
+
+  #newDialling(): Dialling {
+    const { sources } = this.#forwarder;
+    return new Dialling(connectTo, sources, this.port.targets, clientOf(this.key));
+  }
+
+  #advance(phase: Phase): void {
+    this.#forwarder.advance(this, () => {
+      this.phase = phase;
+    });
+  }
+
+  #hangUp(): void {
+    if (this.#fd < 0) return;
+    this.#forwarder.drops.queueFull += queueDrops(this.#fd);
+    this.#forwarder.reactor.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  #dropAll(reason: keyof Drops, first: number): void {
+    const { inbox } = this.#forwarder;
+    for (let slot = first; slot >= 0; slot = inbox.next[slot] as number) {
+      this.#forwarder.dropSlot(reason, slot);
+    }
+  }
+}
