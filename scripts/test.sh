@@ -1,7 +1,8 @@
 #!/bin/sh
-# npm test: lint and every suite. As root on Debian it first installs what the suites need, then
-# runs them as an unprivileged user, because root hides permission errors. Anyone else runs what
-# the machine has; what it lacks is named, and is a failure where CI=true.
+# npm test: lint and every suite; `npm run test:sctp [-- FILE...]`: the SCTP suite, or files of it.
+# As root on Debian it first installs what the suites need, then runs them as an unprivileged user,
+# because root hides permission errors. Anyone else runs what the machine has; what it lacks is
+# named, and is a failure where CI=true.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -15,16 +16,19 @@ status=0
 if ! sh scripts/prepare.sh; then
   status=1
 elif [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-  sh scripts/test/as-test-user.sh "$results/counts" || status=1
+  sh scripts/test/as-test-user.sh "$results/counts" "$@" || status=1
 else
   echo 'test: not root on Debian: nothing is installed, and tests that lack something are skipped'
-  sh scripts/test/suite.sh "$results/counts" || status=1
+  sh scripts/test/suite.sh "$results/counts" "$@" || status=1
 fi
 
 passed=0
 failed=0
 if [ -s "$results/counts" ]; then
-  read -r passed failed <"$results/counts"
+  while read -r more_passed more_failed; do
+    passed=$((passed + more_passed))
+    failed=$((failed + more_failed))
+  done <"$results/counts"
 fi
 # Lint, set-up and processes left running are no tests, but each of them fails the run.
 if [ "$status" != 0 ] && [ "$failed" = 0 ]; then

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Usage: as-test-user.sh COUNTS. Runs suite.sh as an unprivileged user, in a copy of the checkout,
+# Usage: as-test-user.sh COUNTS [ARG...]. Runs suite.sh as an unprivileged user, in a copy of the checkout,
 # and fails if it leaves a process behind. Needs root on Debian.
 set -eu
 
 counts=$1
+shift
 user=sluice-test
 runtime=/run/$user
 
@@ -86,7 +87,7 @@ as_user mkdir "$home/checkout"
 tar -c --exclude=./.git . | as_user tar -x -C "$home/checkout"
 
 status=0
-(cd "$home/checkout" && as_user sh scripts/test/suite.sh "$home/counts") || status=1
+(cd "$home/checkout" && as_user sh scripts/test/suite.sh "$home/counts" "$@") || status=1
 [ ! -s "$home/counts" ] || cp "$home/counts" "$counts"
 
 if ! no_processes; then

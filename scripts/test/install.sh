@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages of packages.txt that are missing, and a current Docker and an old one
-# next to the machine's own packages. Needs root. Does nothing on a machine that has it all.
+# Installs the Debian packages of packages.txt that are missing, and next to the machine's own
+# packages a current Docker, an old one and a kernel with SCTP. Needs root. Does nothing on a machine
+# that has it all.
 set -eu
 here=$(dirname "$0")
 
@@ -8,6 +9,9 @@ here=$(dirname "$0")
 # rootlesskit-docker-proxy. test/harness/paths.ts names the same folders.
 docker=/var/cache/sluice-test/docker
 old_docker=/var/cache/sluice-test/docker-20.10
+
+# Debian's kernel with its modules; scripts/test/machine/boot.sh names the same folder.
+kernel=/var/cache/sluice-test/kernel
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -61,21 +65,43 @@ unpack_docker() {
 unpack_old_docker() {
   work=$(mktemp -d)
   mkdir -p "$work/debs" "$work/root"
-  set -- -o APT::Sandbox::User=root download docker.io containerd rootlesskit
-  (cd "$work/debs" && {
-    apt-get "$@" >/dev/null 2>&1 || {
-      quietly apt-get update
-      quietly apt-get "$@"
-    }
-  })
+  download "$work/debs" docker.io containerd rootlesskit
   unpack_debs "$work" "$old_docker"
 }
 
-# Renamed into place whole, so that an interrupted run leaves nothing that looks complete.
+# Not installed: the machine goes on with the kernel that it has, and no boot loader is touched.
+unpack_kernel() {
+  work=$(mktemp -d)
+  mkdir -p "$work/debs" "$work/root"
+  quietly apt-get update
+  # The package without a version only names the one that has the kernel.
+  download "$work/debs" "$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p')"
+  dpkg -x "$work"/debs/*.deb "$work/root"
+  depmod --basedir "$work/root" "$(ls "$work/root/lib/modules")"
+  put_in_place "$work" "$kernel"
+}
+
+# Usage: download FOLDER PACKAGE...
+download() {
+  folder=$1
+  shift
+  (cd "$folder" && {
+    apt-get -o APT::Sandbox::User=root download "$@" >/dev/null 2>&1 || {
+      quietly apt-get update
+      quietly apt-get -o APT::Sandbox::User=root download "$@"
+    }
+  })
+}
+
 unpack_debs() {
   for deb in "$1"/debs/*.deb; do
     dpkg -x "$deb" "$1/root"
   done
+  put_in_place "$1" "$2"
+}
+
+# Renamed whole, so that an interrupted run leaves nothing that looks complete.
+put_in_place() {
   chmod 755 "$1/root"
   mkdir -p "$(dirname "$2")"
   rm -rf "$2.new"
@@ -102,4 +128,9 @@ fi
 if [ ! -d "$old_docker" ]; then
   echo 'test: fetching Docker 20.10 from Debian 12'
   unpack_old_docker
+fi
+
+if [ ! -d "$kernel" ] && [ "$(dpkg --print-architecture)" = amd64 ]; then
+  echo "test: fetching Debian's kernel, which has SCTP"
+  unpack_kernel
 fi

@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 
 /**
- * Names what was skipped, at the end, where it is read, and fails a run in CI for it. Writes
- * "PASSED FAILED" to the file of SLUICE_TEST_COUNTS for scripts/test.sh.
+ * Names what was skipped, at the end, where it is read, and fails a run in CI for it. Adds a
+ * line "PASSED FAILED" to the file of SLUICE_TEST_COUNTS for scripts/test.sh.
  */
 export default class CountsReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
@@ -29,6 +29,6 @@ export default class CountsReporter implements Reporter {
       unhandledErrors.length +
       (strict ? skipped.length : 0);
     const file = process.env['SLUICE_TEST_COUNTS'];
-    if (file) writeFileSync(file, `${inState('passed').length} ${failed}\n`);
+    if (file) appendFileSync(file, `${inState('passed').length} ${failed}\n`);
   }
 }
