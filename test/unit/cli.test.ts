@@ -198,6 +198,7 @@ describe('help', () => {
     'install',
     'uninstall',
     'portmapper',
+    'probe',
   ])('of %s shows an example', async (name) => {
     const { code, stdout } = await call(name, '--help');
     expect(code).toBe(0);

@@ -5,6 +5,7 @@ import { VERSION } from '../api/version.js';
 import { addApiCommands, socketOption } from './commands/api.js';
 import { addLaunchCommands } from './commands/launch.js';
 import { addPluginCommand } from './commands/plugin.js';
+import { addProbeCommand } from './commands/probe.js';
 import { addSetupCommands } from './commands/setup.js';
 import { oneLine, report } from './report.js';
 
@@ -42,6 +43,7 @@ function createProgram(exitWith: (code: number) => void): Command {
   addApiCommands(program);
   addPluginCommand(program);
   addSetupCommands(program, exitWith);
+  addProbeCommand(program, exitWith);
   return program;
 }
 
