@@ -1,0 +1,80 @@
+import { dirname } from 'node:path';
+import { beforeAll, expect, it } from 'vitest';
+import { type Docker, WEB_IMAGE, sluiceOptions, startDocker } from '../harness/docker.js';
+import { makeHostWithSubids } from '../harness/host-with-subids.js';
+import {
+  CLIENT_ADDRESS,
+  HOST_ADDRESS,
+  type Namespace,
+  makeClient,
+  runIn,
+} from '../harness/namespaces.js';
+import { docker as needsDocker } from '../harness/needs.js';
+import { describeWith, perSuite } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
+
+const DEADLINE_MS = 20_000;
+/** In a namespace of the test's own every port is free. */
+const PORT = 8053;
+const SECOND_ADDRESS = { v4: '198.51.100.7', v6: 'fd00:1::7' } as const;
+const HOST_ADDRESSES = [
+  [HOST_ADDRESS.v4, CLIENT_ADDRESS.v4],
+  [SECOND_ADDRESS.v4, CLIENT_ADDRESS.v4],
+  [HOST_ADDRESS.v6, CLIENT_ADDRESS.v6],
+  [SECOND_ADDRESS.v6, CLIENT_ADDRESS.v6],
+] as const;
+
+/** Answers with the client's address and port as it sees them. */
+const SERVER = `
+  const socket = require('node:dgram').createSocket('udp6');
+  socket.on('message', (_, { port, address }) =>
+    socket.send(address.replace('::ffff:', '') + ' ' + port, port, address));
+  socket.bind(53, '::');`;
+
+/** Asks from a connected socket, so that only the address that was asked can answer. */
+const CLIENT = `
+  import { once } from 'node:events';
+  import { DgramAsPromised } from 'dgram-as-promised';
+  const [host, port] = process.argv.slice(1);
+  const udp = DgramAsPromised.createSocket(host.includes(':') ? 'udp6' : 'udp4').setTimeout(2000);
+  udp.socket.connect(Number(port), host);
+  await once(udp.socket, 'connect');
+  const answer = udp.recv();
+  udp.socket.send('who am I?');
+  const { address, port: own } = udp.address();
+  const seen = await answer.then(({ msg }) => msg.toString(), ({ message }) => message);
+  await udp.close();
+  console.log(JSON.stringify({ real: address + ' ' + own, seen }));`;
+
+describeWith([needsDocker], 'a UDP server in a container', () => {
+  const suite = perSuite();
+  let docker: Docker;
+  let client: Namespace;
+
+  beforeAll(async () => {
+    const host = await makeHostWithSubids(suite);
+    client = await makeClient(suite, host);
+    const addresses = [`${SECOND_ADDRESS.v4}/24`, `${SECOND_ADDRESS.v6}/64`];
+    for (const address of addresses) {
+      const lifetime = address.includes(':') ? ['nodad', 'preferred_lft', '0'] : [];
+      await runIn(host, ['ip', 'addr', 'add', address, 'dev', 'client0', ...lifetime]);
+    }
+    docker = await startDocker(suite, { ...sluiceOptions(suite), host });
+    await docker.docker('network', 'create', '--ipv6', '--subnet=fd00:6::/64', 'six');
+    const folders = ['/lib', '/lib64', '/usr', dirname(process.execPath)];
+    const mounts = [...new Set(folders)].flatMap((folder) => ['-v', `${folder}:${folder}:ro`]);
+    const options = ['--detach', '--network=six', '-p', `${PORT}:53/udp`, ...mounts];
+    await docker.docker('run', ...options, WEB_IMAGE, process.execPath, '--eval', SERVER);
+  });
+
+  it.each(HOST_ADDRESSES)('answers from %s and sees its client at %s', async (host, address) => {
+    const command = [process.execPath, '--input-type=module', '--eval', CLIENT, host, `${PORT}`];
+    const ask = async () => {
+      const { real, seen } = JSON.parse(await runIn(client, command)) as Record<string, string>;
+      return seen === 'Timeout' || /REFUSED/.test(seen ?? '') ? undefined : { real, seen };
+    };
+    const { real, seen } = await until(ask, DEADLINE_MS, `an answer from ${host}`);
+    expect(real).toMatch(new RegExp(`^${address} \\d+$`));
+    expect(seen).toBe(real);
+  });
+});
