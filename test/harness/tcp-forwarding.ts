@@ -80,7 +80,8 @@ export class Forwarding {
   /** A socket that is in the namespace, and in nothing else. */
   async unboundInside(cleanup: Cleanup, family = linux.AF_INET): Promise<TcpSocket> {
     const spare = this.#spare.get(family) ?? [];
-    if (spare.length === 0) spare.push(...(await socketsFrom(this.#namespace, family)));
+    if (spare.length === 0)
+      spare.push(...(await socketsFrom(this.#namespace, family, linux.SOCK_STREAM)));
     this.#spare.set(family, spare);
     return new TcpSocket(cleanup, spare.pop() as Fd);
   }
@@ -135,18 +136,29 @@ export async function startForwarding(cleanup: Cleanup): Promise<Forwarding> {
   return new Forwarding(cleanup, namespace, serving.manager as Driver);
 }
 
-function freePort(): number {
+export function freePort(): number {
   const socket = listenHere(new Steps());
   const { port } = socket;
   socket.close();
   return port;
 }
 
-async function socketsFrom(namespace: Namespace, family: number): Promise<readonly Fd[]> {
+/** Unbound sockets of `type` in the namespace. */
+export async function socketsFrom(
+  namespace: Namespace,
+  family: number,
+  type: number,
+): Promise<readonly Fd[]> {
   const [ours, theirs] = socketPair();
   const channel = new Channel(ours);
   try {
-    const program = [process.execPath, '--import', 'tsx', PROGRAM, String(family), String(BATCH)];
+    const program = [
+      process.execPath,
+      '--import',
+      'tsx',
+      PROGRAM,
+      ...[family, BATCH, type].map(String),
+    ];
     await run(enter(namespace, ...program), { extraFds: [theirs.number] });
     const [received] = [...channel.receive()];
     return received?.fds ?? [];

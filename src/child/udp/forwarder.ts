@@ -28,7 +28,7 @@ export class UdpForwarder implements Forwarder {
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
   readonly outbox = new Outbox(this.inbox, this.drops);
-  readonly limits = limitsOf(openFilesLimit());
+  limits = limitsOf(openFilesLimit());
   /** Bytes that sessions hold until their target is known. */
   heldBytes = 0;
   readonly #unreplied = new Deadlines<Session>(0, (session) => session.close());
@@ -53,6 +53,9 @@ export class UdpForwarder implements Forwarder {
   }
 
   addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort {
+    // The limit of open files may be another one by now: prlimit(1).
+    this.limits = limitsOf(openFilesLimit());
+    this.#sessions.limit = this.limits.total;
     const port = new UdpPort(this, id, targets, sockets);
     this.#ports.add(port);
     return port;

@@ -20,13 +20,14 @@ export interface Limited {
 }
 
 export class Group<T extends Limited> {
-  readonly #limit: number;
+  /** Those that are more already stay. */
+  limit: number;
   readonly #unreplied = new Set<T>();
   readonly #answered = new Set<T>();
   #established = 0;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   get size(): number {
@@ -34,12 +35,12 @@ export class Group<T extends Limited> {
   }
 
   get isFull(): boolean {
-    return this.size >= this.#limit;
+    return this.size >= this.limit;
   }
 
   /** The session that makes room for another one; undefined when all are established. */
   get victim(): T | undefined {
-    const isFlood = 2 * this.#unreplied.size > this.#limit || this.#answered.size === 0;
+    const isFlood = 2 * this.#unreplied.size > this.limit || this.#answered.size === 0;
     const [oldest] = isFlood ? this.#unreplied : this.#answered;
     return oldest;
   }

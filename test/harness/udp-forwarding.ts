@@ -1,0 +1,103 @@
+/** A driver with its agent in a namespace, UDP servers in there and clients on this side. */
+import { DgramAsPromised, type SocketAsPromised } from 'dgram-as-promised';
+import { join } from 'node:path';
+import type { Fd } from '../../dist/msg/fd.js';
+import * as linux from '../../dist/msg/linux.js';
+import type { Spec } from '../../dist/msg/port.js';
+import { familyOf } from '../../dist/msg/sockaddr.js';
+import type { TransportStats } from '../../dist/msg/stats.js';
+import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
+import { serve } from '../../dist/parent/serve.js';
+import { type Cleanup, temporaryFolder } from './cleanup.js';
+import { type Namespace, makeHost } from './namespaces.js';
+import { type AgentProbe, findAgent } from './tcp-agent.js';
+import { freePort, socketsFrom } from './tcp-forwarding.js';
+import { UdpSocket } from './udp-socket.js';
+import { until } from './wait.js';
+
+const DEADLINE_MS = 15_000;
+
+export class UdpForwarding {
+  readonly driver: Driver;
+  readonly namespace: Namespace;
+  readonly #spare = new Map<number, Fd[]>();
+
+  constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
+    this.namespace = namespace;
+    this.driver = driver;
+    cleanup.defer(() => [...this.#spare.values()].flat().forEach((fd) => fd.close()));
+  }
+
+  get agent(): AgentProbe {
+    const agent = findAgent();
+    if (agent === undefined) throw new Error('there is no agent');
+    return agent;
+  }
+
+  async stats(): Promise<TransportStats> {
+    return (await this.driver.stats()).transports.udp as TransportStats;
+  }
+
+  async untilStats(what: string, isMet: (stats: TransportStats) => boolean): Promise<void> {
+    await until(async () => isMet(await this.stats()), DEADLINE_MS, what);
+  }
+
+  /** A server's socket in the namespace, on a free port where none is given. */
+  async server(cleanup: Cleanup, ip = '127.0.0.1', port = 0): Promise<UdpSocket> {
+    const family = familyOf(ip);
+    const spare = this.#spare.get(family) ?? [];
+    if (spare.length === 0) {
+      spare.push(...(await socketsFrom(this.namespace, family, linux.SOCK_DGRAM)));
+    }
+    this.#spare.set(family, spare);
+    return new UdpSocket(cleanup, spare.pop() as Fd, family).bind(ip, port);
+  }
+
+  /** A free port of the host, published to `childPort`. */
+  async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
+    const parentPort = freePort();
+    const addresses = { parentIP: '127.0.0.1', childIP: '127.0.0.1' };
+    await this.driver.addPort({ proto: 'udp', ...addresses, parentPort, childPort, ...more });
+    return parentPort;
+  }
+
+  async unpublish(parentPort: number): Promise<void> {
+    const ports = await this.driver.listPorts();
+    const id = ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
+    await this.driver.removePort(id);
+  }
+}
+
+/** A driver with its agent in a new namespace. */
+export async function startUdpForwarding(
+  cleanup: Cleanup,
+  driver: DriverOptions = {},
+): Promise<UdpForwarding> {
+  const namespace = await makeHost(cleanup);
+  const stateDir = temporaryFolder(cleanup);
+  const apiSocket = join(stateDir, 'api.sock');
+  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
+  cleanup.defer(() => serving.close());
+  return new UdpForwarding(cleanup, namespace, serving.manager as Driver);
+}
+
+export type Client = SocketAsPromised;
+
+/** A client on the host, bound to a free port of `ip`. */
+export async function udpClient(cleanup: Cleanup, ip = '127.0.0.1'): Promise<Client> {
+  const type = familyOf(ip) === linux.AF_INET ? 'udp4' : 'udp6';
+  const client = DgramAsPromised.createSocket(type).setTimeout(DEADLINE_MS);
+  cleanup.defer(() => client.close());
+  await client.bind(0, ip);
+  return client;
+}
+
+/** The next datagram that comes to the client, and where it came from. */
+export async function next(
+  client: Client,
+): Promise<{ text: string; address: string; port: number }> {
+  const packet = await client.recv();
+  if (packet === undefined) throw new Error('the client was closed');
+  const { msg, rinfo } = packet;
+  return { text: msg.toString('latin1'), address: rinfo.address, port: rinfo.port };
+}

@@ -1,0 +1,93 @@
+import { expect, it } from 'vitest';
+import { limitsOf } from '../../src/child/udp/limits.js';
+import { Cleanup } from '../harness/cleanup.js';
+import { tool, userNamespaces } from '../harness/needs.js';
+import { describeWith, perTest } from '../harness/suite.js';
+import { type UdpForwarding, startUdpForwarding } from '../harness/udp-forwarding.js';
+import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
+import { expectExchange } from './udp-support.js';
+
+const FILES = 128;
+const { perPort, perSource } = limitsOf(FILES);
+/** Several times as many as there is room for. */
+const FLOOD = 400;
+/** Each number below is taken, so that none can be had. */
+const NO_FDS = 3;
+const HERE = '127.0.0.1';
+
+describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () => {
+  const test = perTest();
+
+  async function start(): Promise<{ forwarding: UdpForwarding; server: UdpSocket; port: number }> {
+    const forwarding = await startUdpForwarding(test);
+    await forwarding.agent.limitFds(FILES);
+    const server = await forwarding.server(test);
+    return { forwarding, server, port: await forwarding.publish(server.port) };
+  }
+
+  const connected = (port: number) => udpSocket(test).connect(HERE, port);
+
+  it.each([true, false])(
+    'with an answer survive a flood, from everywhere: %s',
+    async (isSpread) => {
+      const { forwarding, server, port } = await start();
+      const clients = Array.from({ length: 4 }, () => connected(port));
+      const seen = [];
+      for (const client of clients) seen.push((await expectExchange(client, server)).from);
+      flood(port, { isSpread });
+      await forwarding.untilStats('a flood', ({ accepted }) => accepted >= FLOOD + clients.length);
+      const { flows, shed } = await forwarding.stats();
+      expect(flows).toBe(isSpread ? perPort : perSource);
+      expect(shed).toBe(FLOOD + clients.length - flows);
+      expect(forwarding.agent.sockets()).toBeLessThan(FILES);
+      for (const [index, client] of clients.entries()) {
+        expect((await expectExchange(client, server)).from).toEqual(seen[index]);
+      }
+    },
+  );
+
+  it('of another port have room during a flood', async () => {
+    const { forwarding, server, port } = await start();
+    const other = await forwarding.publish(server.port);
+    flood(port, { isSpread: true });
+    await expectExchange(connected(other), server);
+    expect((await forwarding.stats()).flows).toBeLessThanOrEqual(perPort + 1);
+  });
+
+  it('that are finished make room for new ones', async () => {
+    const { forwarding, server, port } = await start();
+    for (let index = 0; index < 3 * perSource; index++)
+      await expectExchange(connected(port), server);
+    const { flows, drops } = await forwarding.stats();
+    expect(flows).toBe(perSource);
+    expect(drops['tableFull']).toBe(0);
+  });
+
+  it('that are all in use let no new one in, which is counted', async () => {
+    const { forwarding, server, port } = await start();
+    const clients = Array.from({ length: perSource }, () => connected(port));
+    for (const client of [...clients, ...clients]) await expectExchange(client, server);
+    connected(port).send('no room');
+    await forwarding.untilStats('a drop', ({ drops }) => drops['tableFull'] === 1);
+    for (const client of clients) await expectExchange(client, server);
+    expect((await forwarding.stats()).flows).toBe(perSource);
+  });
+
+  it('for which there is no file descriptor are dropped and counted, the others go on', async () => {
+    const { forwarding, server, port } = await start();
+    const client = connected(port);
+    const { from } = await expectExchange(client, server);
+    await forwarding.agent.limitFds(NO_FDS);
+    connected(port).send('too much');
+    await forwarding.untilStats('a drop', ({ drops }) => drops['noDescriptor'] === 1);
+    expect((await expectExchange(client, server)).from).toEqual(from);
+  });
+});
+
+/** One datagram each from FLOOD ports, of as many addresses if `isSpread`. */
+function flood(port: number, { isSpread }: { isSpread: boolean }): void {
+  for (let index = 0; index < FLOOD; index++) {
+    const ip = isSpread ? `127.1.${index >> 8}.${index & 255}` : HERE;
+    udpSocket(new Cleanup()).bind(ip).connect(HERE, port).send('flood').close();
+  }
+}
