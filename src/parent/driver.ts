@@ -123,7 +123,7 @@ export class Driver implements ParentDriver {
     this.#sources =
       this.#options.sourceIPTransparent === false
         ? Promise.resolve(SWITCHED_OFF)
-        : setUpSourceAddressing(cctx);
+        : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
     this.#agent = this.#start(run);
     try {
       await this.#agent;
@@ -137,6 +137,10 @@ export class Driver implements ParentDriver {
       await (await this.#sources).undo();
       await run.poller.close();
     }
+  }
+
+  get #udpTimeouts(): UdpTimeouts {
+    return { ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts };
   }
 
   get #protos(): readonly Proto[] {
@@ -155,7 +159,7 @@ export class Driver implements ParentDriver {
     );
     const startedAt = performance.now();
     try {
-      await agent.setUdpTimeouts({ ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts });
+      await agent.setUdpTimeouts(this.#udpTimeouts);
       await agent.setSourceFamilies(await this.#sources);
       await this.#table.handOver(agent);
     } catch (error) {

@@ -2,6 +2,8 @@
 
 import type { ChildContext } from '../../msg/port.js';
 import { systemPath } from '../nsenter.js';
+import { DEFAULT_UDP_TIMEOUTS } from '../../msg/udp-timeouts.js';
+import { extendConntrack } from './conntrack.js';
 import type { Failures } from './failures.js';
 import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
 import { removeRouting, setUpRouting } from './routing.js';
@@ -26,10 +28,12 @@ export interface SourceAddressing {
  * family can be served.
  *
  * @param path where to find ip, nft or iptables, and nsenter
+ * @param udpTimeouts of the agent's sessions
  */
 export async function setUpSourceAddressing(
   child: ChildContext,
   path = systemPath(),
+  udpTimeouts = DEFAULT_UDP_TIMEOUTS,
 ): Promise<SourceAddressing> {
   const tools = new Tools(child, path);
   const [firewall, routing, sysctls] = await Promise.all([
@@ -37,8 +41,11 @@ export async function setUpSourceAddressing(
     setUpRouting(tools),
     setUpSysctls(tools),
   ]);
+  // Only now is conntrack sure to be there: the rules load it.
+  const undoConntrack = await extendConntrack(tools, udpTimeouts);
   const undo = async () => {
     await Promise.all([
+      undoConntrack(),
       firewall.via === 'none' ? undefined : removeFirewall(tools, firewall.via),
       removeRouting(tools),
       restoreSysctls(tools, sysctls, routing.leftover),
