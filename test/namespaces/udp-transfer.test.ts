@@ -1,14 +1,17 @@
 import { beforeAll, expect, it } from 'vitest';
-import { AF_INET, AF_INET6 } from '../../src/msg/linux.js';
+import type { Fd } from '../../dist/msg/fd.js';
+import { AF_INET, AF_INET6, SOCK_DGRAM } from '../../src/msg/linux.js';
+import { CLIENT_ADDRESS, makeClient, runIn } from '../harness/namespaces.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { socketsFrom } from '../harness/tcp-forwarding.js';
 import {
   type UdpForwarding,
   next,
   startUdpForwarding,
   udpClient,
 } from '../harness/udp-forwarding.js';
-import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
+import { UdpSocket, udpSocket } from '../harness/udp-socket.js';
 import { expectGreeting } from './udp-support.js';
 
 const ANY_IPV6 = { parentIP: '::', childIP: '::1' };
@@ -120,6 +123,24 @@ describeWith([userNamespaces, tool('ip')], 'datagrams through a port', () => {
     server.send(sent, { to: hello.from, segment: 1000 });
     for (let at = 0; at < sent.length; at += 1000) {
       expect((await client.receive()).bytes.equals(sent.subarray(at, at + 1000))).toBe(true);
+    }
+  });
+
+  it('that a path takes in fragments only go there one by one', async () => {
+    const container = await makeClient(test, forwarding.namespace);
+    await runIn(forwarding.namespace, ['ip', 'link', 'set', 'client0', 'mtu', '1280']);
+    const [fd, ...others] = await socketsFrom(container, AF_INET, SOCK_DGRAM);
+    for (const other of others) other.close();
+    const server = new UdpSocket(test, fd as Fd, AF_INET).bind(CLIENT_ADDRESS.v4);
+    const port = await forwarding.publish(server.port, { childIP: CLIENT_ADDRESS.v4 });
+    const client = udpSocket(test).connect('127.0.0.1', port);
+    await expectGreeting(client, server);
+    const sent = Array.from({ length: 40 }, (_, index) => Buffer.alloc(1400, index));
+    for (let round = 0; round < 2; round++) {
+      await forwarding.agent.frozen(() => sent.forEach((datagram) => client.send(datagram)));
+      for (const datagram of sent) {
+        expect((await server.receive()).bytes.equals(datagram)).toBe(true);
+      }
     }
   });
 
