@@ -1,5 +1,9 @@
-/** Brings up `lo`, which is down in a network namespace that nobody has set up yet. */
+/**
+ * A program of its own: brings up `lo`, which is down in a network namespace that nobody has set up
+ * yet. The agent can't: it has no CAP_NET_ADMIN.
+ */
 
+import { messageOf } from '../msg/errors.js';
 import { Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
@@ -8,15 +12,20 @@ import * as linux from '../msg/linux.js';
 const IFREQ_BYTES = 40;
 const IFR_FLAGS_OFFSET = 16;
 
-/** Needs CAP_NET_ADMIN only if lo is down. */
-export function bringLoopbackUp(): void {
+function bringLoopbackUp(): void {
   const type = linux.SOCK_STREAM | linux.SOCK_CLOEXEC;
   using socket = new Fd(must(libc.socket(linux.AF_INET, type, 0), 'socket'));
   const ifreq = libc.allocate(IFREQ_BYTES);
   ifreq.bytes.write('lo\0', 'latin1');
   must(libc.ioctl(socket.number, linux.SIOCGIFFLAGS, ifreq.address), 'reading the flags of lo');
   const flags = ifreq.view.getUint16(IFR_FLAGS_OFFSET, true);
-  if ((flags & linux.IFF_UP) !== 0) return;
   ifreq.view.setUint16(IFR_FLAGS_OFFSET, flags | linux.IFF_UP, true);
   must(libc.ioctl(socket.number, linux.SIOCSIFFLAGS, ifreq.address), 'bringing up lo');
+}
+
+try {
+  bringLoopbackUp();
+} catch (error) {
+  process.stderr.write(`sluice: ${messageOf(error)}\n`);
+  process.exitCode = 1;
 }

@@ -25,7 +25,7 @@ export function getSocketOption(fd: number, name: number): number {
 }
 
 /**
- * Binds to an address that belongs to somebody else, which takes CAP_NET_ADMIN here and the parent's
+ * Binds to an address that belongs to somebody else, which takes CAP_NET_RAW here and the parent's
  * routes. Returns 0 or the negative errno.
  */
 export function bindToSource(fd: number, family: number, source: Uint8Array): number {
@@ -34,7 +34,8 @@ export function bindToSource(fd: number, family: number, source: Uint8Array): nu
       ? setIntOption(fd, linux.IPPROTO_IP, linux.IP_TRANSPARENT, 1)
       : setIntOption(fd, linux.IPPROTO_IPV6, linux.IPV6_TRANSPARENT, 1);
   if (transparent < 0) return transparent;
-  setIntOption(fd, linux.SOL_SOCKET, linux.SO_MARK, OUT_MARK);
+  const marked = setIntOption(fd, linux.SOL_SOCKET, linux.SO_MARK, OUT_MARK);
+  if (marked < 0) return marked;
   return withSockAddr(libc.bind, fd, source);
 }
 

@@ -57,6 +57,7 @@ const $pipe2 = native('pipe2', INT, POINTER, INT);
 const $fcntl = native('fcntl', INT, FD, INT, SSIZE);
 const $ioctl = native('ioctl', INT, FD, 'ulong', POINTER);
 const $dup = native('dup', INT, FD);
+const $prctl = native('prctl', INT, INT, 'ulong', 'ulong', 'ulong', 'ulong');
 const $getrlimit = native('getrlimit', INT, INT, POINTER);
 const $setrlimit = native('setrlimit', INT, INT, POINTER);
 const $epollCreate1 = native('epoll_create1', INT, INT);
@@ -130,6 +131,8 @@ export const fcntl = (fd: number, command: number, argument: number) =>
 export const ioctl = (fd: number, request: number, argument: number) =>
   checked($ioctl(fd, request, argument));
 export const dup = (fd: number) => checked($dup(fd));
+export const prctl = (option: number, argument: number) =>
+  checked($prctl(option, argument, 0, 0, 0));
 export const getrlimit = (resource: number, limits: number) =>
   checked($getrlimit(resource, limits));
 export const setrlimit = (resource: number, limits: number) =>

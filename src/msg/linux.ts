@@ -23,6 +23,7 @@ export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
+export const SO_PEERCRED = 17;
 export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
 export const SO_DOMAIN = 39;
@@ -92,6 +93,8 @@ export const SIOCGIFINDEX = 0x8933;
 export const IFF_UP = 1;
 
 export const RLIMIT_NOFILE = 7;
+
+export const PR_SET_DUMPABLE = 4;
 
 /** Errno values that steer forwarding, negative as the libc bindings return them. */
 const { errno } = constants;

@@ -1,7 +1,6 @@
 /** One agent: started in the child namespaces, asked through its channel, ended with it. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { ChildContext } from '../msg/port.js';
@@ -9,7 +8,7 @@ import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentChannel } from './agent-channel.js';
-import { nsenterOptions } from './nsenter.js';
+import { agentCommand } from './agent-command.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
@@ -17,7 +16,10 @@ const START_TIMEOUT_MS = 20_000;
 /** From hanging up to SIGKILL. */
 const STOP_TIMEOUT_MS = 2000;
 
-const AGENT_MAIN = fileURLToPath(new URL('../child/main.js', import.meta.url));
+export interface AgentOptions {
+  readonly child: ChildContext;
+  readonly bearsClients: boolean;
+}
 
 export class AgentProcess {
   /** Resolves with the reason once the process has ended, wanted or not. */
@@ -32,17 +34,18 @@ export class AgentProcess {
   }
 
   /**
-   * `resolve` finds the DNAT targets of a port and never rejects.
+   * `resolve` finds the DNAT targets of a port and never rejects. `bearsClients` leaves it the
+   * rights to use clients' addresses as its own.
    *
    * Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start.
    */
   static start(
-    child: ChildContext,
+    { child, bearsClients }: AgentOptions,
     poller: Poller,
     resolve: (id: number, agentPid: number) => Promise<Resolution>,
   ): Promise<AgentProcess> {
     const [ours, theirs] = socketPair();
-    const [command, ...args] = agentCommand(child);
+    const [command, ...args] = agentCommand(child, bearsClients);
     // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
     // good order; the agent forwards until the parent hangs up.
     const process = spawn(command, args, {
@@ -122,11 +125,6 @@ export class AgentProcess {
     await this.ended;
     clearTimeout(timer);
   }
-}
-
-/** The mount namespace stays ours: Node and this program are there. */
-function agentCommand(child: ChildContext): [string, ...string[]] {
-  return ['nsenter', ...nsenterOptions(child), '--', process.execPath, AGENT_MAIN];
 }
 
 /** With what the channel was given up for, which tells more than the signal that followed. */

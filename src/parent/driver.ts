@@ -154,8 +154,11 @@ export class Driver implements ParentDriver {
 
   /** Resolves with an agent that has every port; no process is left when it rejects. */
   async #start(run: Run): Promise<AgentProcess> {
-    const agent = await AgentProcess.start(run.child, run.poller, (id, agentPid) =>
-      resolveDial(this.#table.specOf(id), agentPid, run.resolver),
+    const bearsClients = this.#options.sourceIPTransparent !== false;
+    const agent = await AgentProcess.start(
+      { child: run.child, bearsClients },
+      run.poller,
+      (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, run.resolver),
     );
     const startedAt = performance.now();
     try {

@@ -23,7 +23,7 @@ const LENGTH_OFFSET = 8;
 
 /**
  * Starts to connect, from the `source` address if one is given: it belongs to somebody else, so that
- * takes CAP_NET_ADMIN here and the parent's routes. Returns the new socket, or the negative errno.
+ * takes CAP_NET_RAW here and the parent's routes. Returns the new socket, or the negative errno.
  */
 export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   const family = server[0] as number;

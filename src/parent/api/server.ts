@@ -1,6 +1,7 @@
 /** Serves RootlessKit's REST API on a unix socket, or another one that speaks JSON. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Answer } from './exchange.js';
+import { type Answer, CLOSE } from './exchange.js';
+import { isTrusted, peerUid } from './peer.js';
 import { type ApiBackend, answer } from './routes.js';
 import { listenAt } from './socket.js';
 
@@ -69,8 +70,16 @@ async function serve(
   response.on('error', () => {});
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const result = await respond(request, gone.signal);
+  const uid = peerUid(request.socket);
+  const result = isTrusted(uid) ? await respond(request, gone.signal) : forbidden(uid);
   send(request, response, result);
+}
+
+/** Another user's request. The socket's mode keeps them out, until somebody changes it. */
+function forbidden(uid: number | undefined): Answer {
+  const who = uid === undefined ? 'an unknown user' : `user ${uid}`;
+  const message = `${who} may not use this socket: it is for user ${process.getuid?.()} alone`;
+  return { status: 403, body: { message }, headers: CLOSE };
 }
 
 function send(request: IncomingMessage, response: ServerResponse, result: Answer): void {

@@ -7,6 +7,7 @@ import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
 import { Gate } from './gate.js';
+import { bringLoopbackUp } from './loopback.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
 import { supervise } from './supervise.js';
 
@@ -38,8 +39,9 @@ export async function run({
       command: [...UNSHARE, ...gate.hold(command)],
       env: { ...process.env, ROOTLESSKIT_STATE_DIR: stateDir },
       gate,
-      serve: (pid) => {
+      serve: async (pid) => {
         inNamespaces = true;
+        await bringLoopbackUp({ pid });
         const apiSocket = apiSocketOf(stateDir);
         return serve({ child: { pid }, stateDir, apiSocket, publish, driver });
       },

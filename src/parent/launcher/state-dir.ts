@@ -14,14 +14,26 @@ export function movedApiSocketOf(stateDir: string): string {
   return join(stateDir, 'rlk.sock');
 }
 
-/** @throws SluiceError ERR_STATE_DIR_FOREIGN when it exists and is another user's */
+const WRITABLE_BY_OTHERS = 0o002;
+
+/**
+ * @throws SluiceError ERR_STATE_DIR_FOREIGN when it exists and is another user's, ERR_STATE_DIR_OPEN
+ * when every user may put another socket in the place of ours
+ */
 export function assertOwn(stateDir: string): void {
-  const owner = statSync(stateDir, { throwIfNoEntry: false })?.uid;
+  const found = statSync(stateDir, { throwIfNoEntry: false });
+  if (found === undefined) return;
   const user = process.getuid?.();
-  if (owner !== undefined && owner !== user) {
+  if (found.uid !== user) {
     throw new SluiceError(
       'ERR_STATE_DIR_FOREIGN',
-      `the state directory ${stateDir} belongs to user ${owner}, and this is user ${user}; give another one with --state-dir, or run this as that user`,
+      `the state directory ${stateDir} belongs to user ${found.uid}, and this is user ${user}; give another one with --state-dir, or run this as that user`,
+    );
+  }
+  if ((found.mode & WRITABLE_BY_OTHERS) !== 0) {
+    throw new SluiceError(
+      'ERR_STATE_DIR_OPEN',
+      `every user may write to the state directory ${stateDir}; take that away with \`chmod o-w ${stateDir}\`, or give another one with --state-dir`,
     );
   }
 }

@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { messageOf, SluiceError } from '../../msg/errors.js';
+import type { ChildContext } from '../../msg/port.js';
+import { nsenterOptions } from '../nsenter.js';
+
+const PROGRAM = fileURLToPath(new URL('../../child/loopback.js', import.meta.url));
+
+/** For a network namespace that was just made. Rejects with ERR_LOOPBACK. */
+export async function bringLoopbackUp(child: ChildContext): Promise<void> {
+  const args = [...nsenterOptions(child), '--', process.execPath, PROGRAM];
+  try {
+    await promisify(execFile)('nsenter', args);
+  } catch (error) {
+    const reason = `the loopback device of the new network namespace: ${messageOf(error).trim()}`;
+    throw new SluiceError('ERR_LOOPBACK', reason, { cause: error });
+  }
+}
