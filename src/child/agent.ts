@@ -15,6 +15,7 @@ import {
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
+import { Overload } from './overload.js';
 import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
 
@@ -46,7 +47,8 @@ class Control implements Handler, Disposable {
   constructor(reactor: Reactor, channel: Channel) {
     this.#reactor = reactor;
     this.#channel = channel;
-    this.#ports = new AgentPorts(reactor, (id) => this.#send({ type: 'resolve', id }));
+    const overload = new Overload((counts) => this.#send({ type: 'shed', counts }));
+    this.#ports = new AgentPorts(reactor, overload, (id) => this.#send({ type: 'resolve', id }));
   }
 
   start(): void {
@@ -107,6 +109,8 @@ class Control implements Handler, Disposable {
         return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
       case 'udpTimeouts':
         return this.#reply(message.request, () => this.#ports.setUdpTimeouts(message.timeouts));
+      case 'limits':
+        return this.#reply(message.request, () => this.#ports.setLimits(message.limits));
       case 'targets':
         return this.#ports.answered(message.id, message);
       default:

@@ -6,7 +6,8 @@
  */
 
 import type { SourceLoss } from '../msg/stats.js';
-import { isExhausted, isSourceProblem, withoutPort } from './sockets.js';
+import { exhaustedBy } from './overload.js';
+import { isSourceProblem, withoutPort } from './sockets.js';
 import type { SourceAddresses } from './source.js';
 import type { Targets, Waiting } from './targets.js';
 
@@ -75,7 +76,7 @@ export class Dialling {
   next(): number | undefined {
     for (; this.#at < this.#servers.length; this.#advance()) {
       const fd = this.#start(this.#servers[this.#at] as Uint8Array);
-      if (fd >= 0 || isExhausted(fd)) return fd;
+      if (fd >= 0 || exhaustedBy(fd) !== undefined) return fd;
     }
     return undefined;
   }

@@ -2,6 +2,7 @@
 
 import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
+import type { FlowLimits } from '../msg/overload.js';
 import { type Transport, transportOf } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
@@ -9,6 +10,7 @@ import { encodeSockAddr } from '../msg/sockaddr.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { Deadlines } from './deadlines.js';
 import type { ForwardedPort, Forwarder } from './forwarder.js';
+import type { Overload } from './overload.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
 import { HOLD_MS, Targets } from './targets.js';
@@ -26,17 +28,20 @@ export class AgentPorts {
   readonly #pipes = new PipePool();
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
   readonly #ports = new Map<number, Port>();
+  readonly #overload: Overload;
   readonly #resolve: (id: number) => void;
 
   /** `resolve` asks the parent for a port's targets; `answered` takes what comes back. */
-  constructor(reactor: Reactor, resolve: (id: number) => void) {
+  constructor(reactor: Reactor, overload: Overload, resolve: (id: number) => void) {
     this.#resolve = resolve;
+    this.#overload = overload;
     this.#udp = new UdpForwarder(reactor);
     this.#forwarders = new Map<Transport, Forwarder>([
-      ['tcp', new TcpForwarder(reactor, this.#pipes)],
+      ['tcp', new TcpForwarder(reactor, this.#pipes, overload)],
       ['udp', this.#udp],
     ]);
     reactor.addClock(this.#holding);
+    reactor.addClock(overload);
   }
 
   /** Owns the host's sockets from now on. Throws when the id, the protocol or a socket won't do. */
@@ -72,6 +77,10 @@ export class AgentPorts {
 
   setUdpTimeouts(timeouts: UdpTimeouts): void {
     this.#udp.setTimeouts(timeouts);
+  }
+
+  setLimits(limits: FlowLimits): void {
+    this.#overload.limits = limits;
   }
 
   stats(): AgentStats {

@@ -59,16 +59,6 @@ export function isSourceProblem(error: number): boolean {
   );
 }
 
-/** True when the system has no fd or memory for a socket: not the fault of an address. */
-export function isExhausted(error: number): boolean {
-  return (
-    error === linux.EMFILE ||
-    error === linux.ENFILE ||
-    error === linux.ENOBUFS ||
-    error === linux.ENOMEM
-  );
-}
-
 /** The same address, any port: sockaddr_in and sockaddr_in6 have the port in bytes 2 and 3. */
 export function withoutPort(sockaddr: Uint8Array): Uint8Array {
   return Uint8Array.from(sockaddr).fill(0, 2, 4);

@@ -33,6 +33,7 @@ const SSIZE = 'intptr_t';
 const POINTER = 'uintptr_t';
 
 const $mmap = native('mmap', 'intptr_t', POINTER, SIZE, INT, INT, INT, 'intptr_t');
+const $munmap = native('munmap', INT, POINTER, SIZE);
 const $madvise = native('madvise', INT, POINTER, SIZE, INT);
 const $socket = native('socket', INT, INT, INT, INT);
 const $socketpair = native('socketpair', INT, INT, INT, INT, POINTER);
@@ -76,12 +77,24 @@ export interface Region {
 
 /** Zeroed pages that live as long as the process. Throws when the kernel has none to give. */
 export function allocate(bytes: number): Region {
-  const PROT_READ_WRITE = 3;
-  const MAP_PRIVATE_ANONYMOUS = 0x22;
-  const address = checked($mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+  const address = mapPages(bytes);
   if (address < 0) throw new Error(`mmap of ${bytes} bytes failed with errno ${-address}`);
   const memory = koffi.view(address, bytes);
   return { address, bytes: Buffer.from(memory), view: new DataView(memory) };
+}
+
+function mapPages(bytes: number): number {
+  const PROT_READ_WRITE = 3;
+  const MAP_PRIVATE_ANONYMOUS = 0x22;
+  return checked($mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+}
+
+/** Whether the process could be given so much memory. It takes none. */
+export function hasRoomFor(bytes: number): boolean {
+  const address = mapPages(bytes);
+  if (address < 0) return false;
+  $munmap(address, bytes);
+  return true;
 }
 
 /** The region reads as zeroes from now on, and takes memory again once it is written to. */

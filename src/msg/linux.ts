@@ -105,6 +105,7 @@ export const ENOMEM = -errno.ENOMEM;
 export const ENFILE = -errno.ENFILE;
 export const EINVAL = -errno.EINVAL;
 export const EMFILE = -errno.EMFILE;
+export const ENOSPC = -errno.ENOSPC;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;
 export const EMSGSIZE = -errno.EMSGSIZE;

@@ -8,6 +8,7 @@
 import ipaddr from 'ipaddr.js';
 import { SluiceError } from './errors.js';
 import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
+import { type FlowLimits, parseFlowLimits, parseShedCounts, type ShedCounts } from './overload.js';
 import { PROTOS, type Proto } from './port.js';
 import type { Address } from './sockaddr.js';
 import { type AgentStats, parseAgentStats } from './stats.js';
@@ -54,6 +55,7 @@ export type ToAgent =
   | { readonly type: 'stats'; readonly request: number }
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
   | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
+  | { readonly type: 'limits'; readonly request: number; readonly limits: FlowLimits }
   /** Answers `resolve`. */
   | ({ readonly type: 'targets'; readonly id: number } & Resolution);
 
@@ -70,6 +72,8 @@ export interface Resolution {
 export type ToParent =
   | Hello
   | { readonly type: 'resolve'; readonly id: number }
+  /** At most once a second: what was shed since the last time. */
+  | { readonly type: 'shed'; readonly counts: ShedCounts }
   | { readonly type: 'done'; readonly request: number }
   | {
       readonly type: 'failed';
@@ -111,6 +115,12 @@ export function parseToAgent(value: unknown): ToAgent {
         request: integer(fields, 'request'),
         timeouts: parseUdpTimeouts(fieldsOf(fields['timeouts'], 'timeouts')),
       };
+    case 'limits':
+      return {
+        type: 'limits',
+        request: integer(fields, 'request'),
+        limits: parseFlowLimits(fieldsOf(fields['limits'], 'limits')),
+      };
     case 'targets':
       return {
         type: 'targets',
@@ -131,6 +141,8 @@ export function parseToParent(value: unknown): ToParent {
       return hello(fields);
     case 'resolve':
       return { type: 'resolve', id: integer(fields, 'id', 1) };
+    case 'shed':
+      return { type: 'shed', counts: parseShedCounts(fieldsOf(fields['counts'], 'counts')) };
     case 'done':
       return { type: 'done', request: integer(fields, 'request') };
     case 'failed':

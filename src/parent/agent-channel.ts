@@ -6,6 +6,7 @@
 import type { Channel } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import * as linux from '../msg/linux.js';
+import type { ShedCounts } from '../msg/overload.js';
 import {
   parseToParent,
   PROTOCOL_VERSION,
@@ -21,8 +22,8 @@ const REQUEST_TIMEOUT_MS = 5000;
 
 /** Sent without a number, answered by nothing. */
 type Notice = Extract<ToAgent, { type: 'targets' }>;
-type Question = Extract<ToParent, { type: 'resolve' }>;
-export type Reply = Exclude<ToParent, Hello | Question>;
+type Unasked = Extract<ToParent, { type: 'resolve' | 'shed' }>;
+export type Reply = Exclude<ToParent, Hello | Unasked>;
 /** Distributes over the union, which the built-in Omit does not. */
 type Unnumbered<T> = T extends unknown ? Omit<T, 'request'> : never;
 export type Request = Unnumbered<Exclude<ToAgent, Hello | Notice>>;
@@ -37,6 +38,7 @@ export interface AgentEvents {
   onGreeted(): void;
   /** The agent wants to know the DNAT targets of a port: `answer` it. */
   onResolve(id: number): void;
+  onShed(counts: ShedCounts): void;
   /** Called once, with the reason, unless `close` came first. */
   onClosed(reason: SluiceError): void;
 }
@@ -108,6 +110,7 @@ export class AgentChannel {
   #onMessage(message: ToParent): void {
     if (message.type === 'hello') return this.#events.onGreeted();
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
+    if (message.type === 'shed') return this.#events.onShed(message.counts);
     const pending = this.#settle(message.request);
     if (message.type === 'failed') pending?.reject(new SluiceError(message.code, message.message));
     else pending?.resolve(message);

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
+import type { FlowLimits } from '../msg/overload.js';
 import type { ChildContext } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
@@ -10,6 +11,8 @@ import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentChannel } from './agent-channel.js';
 import { agentCommand } from './agent-command.js';
 import type { Poller } from './poller.js';
+import { shedReport } from './shed-report.js';
+import { warn } from './warn.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
 const START_TIMEOUT_MS = 20_000;
@@ -73,6 +76,9 @@ export class AgentProcess {
         onResolve(id) {
           void resolve(id, process.pid ?? 0).then((resolution) => channel.answer(id, resolution));
         },
+        onShed(counts) {
+          warn(shedReport(counts));
+        },
         // The process is on its way out, or no longer makes sense.
         onClosed(reason) {
           lost = reason;
@@ -110,6 +116,10 @@ export class AgentProcess {
 
   async setUdpTimeouts(timeouts: UdpTimeouts): Promise<void> {
     await this.#channel.request({ type: 'udpTimeouts', timeouts });
+  }
+
+  async setLimits(limits: FlowLimits): Promise<void> {
+    await this.#channel.request({ type: 'limits', limits });
   }
 
   async stats(): Promise<AgentStats> {

@@ -48,6 +48,9 @@ export interface DriverOptions {
   readonly childHostIP?: 'loopback' | 'tap';
   /** Of UDP sessions. Default: 30 s until the first answer, then 180 s. */
   readonly udpTimeouts?: Partial<UdpTimeouts>;
+  /** The most flows at a time, of all ports together and of each; 1 or more. Default: no limit. */
+  readonly maxFlows?: number;
+  readonly maxFlowsPerPort?: number;
 }
 
 export class Driver implements ParentDriver {
@@ -163,6 +166,8 @@ export class Driver implements ParentDriver {
     const startedAt = performance.now();
     try {
       await agent.setUdpTimeouts(this.#udpTimeouts);
+      const { maxFlows = 0, maxFlowsPerPort = 0 } = this.#options;
+      await agent.setLimits({ maxFlows, maxFlowsPerPort });
       await agent.setSourceFamilies(await this.#sources);
       await this.#table.handOver(agent);
     } catch (error) {

@@ -56,8 +56,23 @@ export class AgentProbe {
     }
   }
 
-  async limitFds(most: number): Promise<void> {
-    await run(['prlimit', `--pid=${this.pid}`, `--nofile=${most}:`]);
+  limitFds(most: number): Promise<void> {
+    return this.#limit('nofile', String(most));
+  }
+
+  /** Lets it map so many bytes more than it has now; without a number, as many as it wants. */
+  limitMemory(kind: 'as' | 'data', more?: number): Promise<void> {
+    const now = /^Vm(?:Size|Data):\t *(\d+) kB$/gm;
+    const [size = 0, data = 0] = [
+      ...readFileSync(`/proc/${this.pid}/status`, 'utf8').matchAll(now),
+    ].map(([, kib]) => Number(kib) * 1024);
+    const used = kind === 'as' ? size : data;
+    return this.#limit(kind, more === undefined ? 'unlimited' : String(used + more));
+  }
+
+  /** The soft limit: it can be raised again. */
+  async #limit(resource: string, soft: string): Promise<void> {
+    await run(['prlimit', `--pid=${this.pid}`, `--${resource}=${soft}:`]);
   }
 
   /** From the state on: see proc_pid_stat(5). */

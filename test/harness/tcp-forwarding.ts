@@ -6,7 +6,7 @@ import * as linux from '../../dist/msg/linux.js';
 import type { Fd } from '../../dist/msg/fd.js';
 import type { Spec } from '../../dist/msg/port.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
-import type { Driver } from '../../dist/parent/driver.js';
+import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
 import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
 import { type Namespace, enter, makeHost, runIn } from './namespaces.js';
@@ -127,11 +127,20 @@ export class Forwarding {
 }
 
 /** A driver with its agent in a new namespace. */
-export async function startForwarding(cleanup: Cleanup): Promise<Forwarding> {
+export async function startForwarding(
+  cleanup: Cleanup,
+  options: DriverOptions = {},
+): Promise<Forwarding> {
   const namespace = await makeHost(cleanup);
   const stateDir = temporaryFolder(cleanup);
   const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [] });
+  const serving = await serve({
+    child: namespace,
+    stateDir,
+    apiSocket,
+    publish: [],
+    driver: options,
+  });
   cleanup.defer(() => serving.close());
   return new Forwarding(cleanup, namespace, serving.manager as Driver);
 }

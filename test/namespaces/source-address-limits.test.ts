@@ -137,6 +137,8 @@ describeWith([needsRootlesskit(2)], 'a value that is none', () => {
     ['--source-ip-transparent=maybe', '"maybe", expected true or false'],
     ['--source-ip-transparent=', '"", expected true or false'],
     ['--child-host-ip=eth0', '"eth0", expected loopback or tap'],
+    ['--max-flows=0', '"0", expected a whole number from 1 to 999999999'],
+    ['--max-flows-per-port=x', '"x", expected a whole number from 1 to 999999999'],
   ])('of %s is refused', async (flag, text) => {
     const name = flag.slice(0, flag.indexOf('='));
     const stateDir = join(temporaryFolder(test), 'state');

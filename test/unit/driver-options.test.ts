@@ -37,6 +37,25 @@ describe('the options of the driver', () => {
     },
   );
 
+  it('take limits of flows', () => {
+    expect(driverOptions({ maxFlows: '1', maxFlowsPerPort: '999999999' })).toMatchObject({
+      maxFlows: 1,
+      maxFlowsPerPort: 999_999_999,
+    });
+  });
+
+  it.each(['', '0', '-1', '1.5', '1e3', ' 7', '01', '1000000000', 'all'])(
+    'do not take %j for a limit of flows',
+    (text) => {
+      const message = (option: string) =>
+        `${option} is "${text}", expected a whole number from 1 to 999999999`;
+      expect(() => driverOptions({ maxFlows: text })).toThrow(message('--max-flows'));
+      expect(() => driverOptions({ maxFlowsPerPort: text })).toThrow(
+        message('--max-flows-per-port'),
+      );
+    },
+  );
+
   it.each(['loopback', 'tap'])('take %s for the childIP', (childHostIp) => {
     expect(driverOptions({ childHostIp }).childHostIP).toBe(childHostIp);
   });

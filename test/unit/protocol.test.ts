@@ -25,6 +25,7 @@ const TO_AGENT: readonly ToAgent[] = [
   ADD_PORT,
   { type: 'removePort', request: 2, id: 3 },
   { type: 'stats', request: 3 },
+  { type: 'limits', request: 5, limits: { maxFlows: 0, maxFlowsPerPort: 100 } },
   { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
   {
     type: 'targets',
@@ -39,6 +40,17 @@ const TO_PARENT: readonly ToParent[] = [
   { type: 'done', request: 1 },
   { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
   { type: 'resolve', id: 3 },
+  {
+    type: 'shed',
+    counts: {
+      files: 1,
+      systemFiles: 2,
+      memory: 3,
+      watches: 4,
+      maxFlows: 5,
+      maxFlowsPerPort: 6,
+    },
+  },
   {
     type: 'stats',
     request: 2,

@@ -16,13 +16,19 @@
  *   the reactor at the end of the turn.
  */
 
-import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import { Dialling } from '../dialling.js';
 import type { Handler, Task } from '../reactor.js';
 import { Pump } from './pump.js';
-import { connectError, connectTo, resetOnClose, sendQueueBytes, shutdownWrite } from './sockets.js';
+import {
+  connectError,
+  connectTo,
+  resetNow,
+  resetOnClose,
+  sendQueueBytes,
+  shutdownWrite,
+} from './sockets.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
@@ -97,10 +103,11 @@ export class Flow implements Task, Expiring {
       this.#forwarder.counters.refused++;
       return this.#abort();
     }
-    if (fd < 0) return this.#shed();
+    if (fd < 0) return this.#shed(fd);
     this.#server.fd = fd;
     const { reactor, connecting, connectingAsClient } = this.#forwarder;
-    if (reactor.add(fd, EDGES, this.#server) < 0) return this.#shed();
+    const watched = reactor.add(fd, EDGES, this.#server);
+    if (watched < 0) return this.#shed(watched);
     (this.#dialling.bearsClient ? connectingAsClient : connecting).set(this);
   }
 
@@ -148,7 +155,8 @@ export class Flow implements Task, Expiring {
       return this.#attemptAgain();
     }
     // Watched from here on only: before, nothing could have been done with its bytes.
-    if (this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client) < 0) return this.#shed();
+    const watched = this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client);
+    if (watched < 0) return this.#shed(watched);
     this.#dialling.connected();
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
@@ -238,15 +246,14 @@ export class Flow implements Task, Expiring {
   }
 
   /** Out of fds or memory: the newest flow goes, the listener rests, all others go on. */
-  #shed(): void {
-    this.#forwarder.overloaded(this.#port);
+  #shed(error: number): void {
+    this.#forwarder.overloaded(this.#port, error);
     this.#abort();
   }
 
   /** Before it was open: the client's fd is not watched yet, so it can make room for others at once. */
   #abort(): void {
-    resetOnClose(this.#client.fd);
-    libc.close(this.#client.fd);
+    resetNow(this.#client.fd);
     this.#client.fd = -1;
     this.#close();
   }
@@ -261,6 +268,6 @@ export class Flow implements Task, Expiring {
       side.out.release();
       if (side.fd >= 0) reactor.close(side.fd);
     }
-    this.#forwarder.forget(this);
+    this.#forwarder.forget(this, this.#port);
   }
 }

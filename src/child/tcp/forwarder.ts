@@ -1,9 +1,11 @@
 /** All TCP ports of the agent: their listeners, their flows and what these share. */
 
+import type { ShedReason } from '../../msg/overload.js';
 import type { TransportStats } from '../../msg/stats.js';
 import type { Fd } from '../../msg/fd.js';
 import { Deadlines } from '../deadlines.js';
 import type { ForwardedPort, Forwarder } from '../forwarder.js';
+import { exhaustedBy, type FlowCount, type Overload } from '../overload.js';
 import type { PipePool } from '../pipes.js';
 import type { Reactor } from '../reactor.js';
 import { SlabPool } from '../slabs.js';
@@ -12,6 +14,7 @@ import type { Targets } from '../targets.js';
 import { Flow } from './flow.js';
 import { Listener } from './listener.js';
 import type { Buffers } from './pump.js';
+import { resetNow } from './sockets.js';
 
 /** The server is in this kernel: it answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -20,7 +23,7 @@ const CONNECT_AS_CLIENT_TIMEOUT_MS = 3000;
 const RESET_POLL_MS = 5;
 const ACCEPT_PAUSE_MS = 100;
 
-export interface TcpPort {
+export interface TcpPort extends FlowCount {
   readonly id: number;
   readonly targets: Targets;
   readonly listeners: readonly Listener[];
@@ -37,10 +40,12 @@ export class TcpForwarder implements Forwarder {
   readonly paused = new Deadlines<Listener>(ACCEPT_PAUSE_MS, (listener) => listener.resume());
   readonly sources = new SourceAddresses({ reachesLocalServers: true });
   readonly counters = { accepted: 0, refused: 0, shed: 0 };
+  readonly #overload: Overload;
   readonly #flows = new Set<Flow>();
 
-  constructor(reactor: Reactor, pipes: PipePool) {
+  constructor(reactor: Reactor, pipes: PipePool, overload: Overload) {
     this.reactor = reactor;
+    this.#overload = overload;
     this.buffers = { reactor, slabs: new SlabPool(), pipes };
     const { connecting, connectingAsClient, resetting, paused } = this;
     for (const clock of [connecting, connectingAsClient, resetting, paused]) {
@@ -59,7 +64,8 @@ export class TcpForwarder implements Forwarder {
       for (const listener of listeners) listener.close();
     };
     try {
-      for (const listener of listeners) listener.start({ id, targets, listeners });
+      const port = { id, targets, listeners, flows: 0 };
+      for (const listener of listeners) listener.start(port);
     } catch (error) {
       close();
       throw error;
@@ -68,19 +74,31 @@ export class TcpForwarder implements Forwarder {
   }
 
   accepted(port: TcpPort, fd: number, address: Uint8Array): void {
+    const reason = this.#overload.admit(port);
+    if (reason !== undefined) return this.shed(fd, reason);
     this.counters.accepted++;
     const flow = new Flow(this, port, fd, address);
     this.#flows.add(flow);
     flow.connect();
   }
 
-  forget(flow: Flow): void {
-    this.#flows.delete(flow);
+  forget(flow: Flow, port: TcpPort): void {
+    if (this.#flows.delete(flow)) this.#overload.left(port);
+  }
+
+  /** Resets a client that was accepted only to hear that. */
+  shed(fd: number, reason: ShedReason): void {
+    this.#count(reason);
+    resetNow(fd);
   }
 
   /** A flow of this port found no fd or memory: let those that are open end before taking more. */
-  overloaded(port: TcpPort): void {
-    this.counters.shed++;
+  overloaded(port: TcpPort, error: number): void {
+    this.#count(exhaustedBy(error) ?? 'memory');
     for (const listener of port.listeners) listener.pause();
+  }
+  #count(reason: ShedReason): void {
+    this.counters.shed++;
+    this.#overload.shed(reason);
   }
 }

@@ -9,13 +9,13 @@
 import { closeSync, openSync } from 'node:fs';
 import { SluiceError } from '../../msg/errors.js';
 import { must, type Fd } from '../../msg/fd.js';
-import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
+import type { ShedReason } from '../../msg/overload.js';
 import type { Expiring } from '../deadlines.js';
+import { exhaustedBy } from '../overload.js';
 import type { Handler } from '../reactor.js';
 import type { TcpForwarder, TcpPort } from './forwarder.js';
-import { isExhausted } from '../sockets.js';
-import { acceptedAddress, acceptFrom, isListening, resetOnClose } from './sockets.js';
+import { acceptedAddress, acceptFrom, isListening } from './sockets.js';
 
 /** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
 const ACCEPTS_PER_TURN = 64;
@@ -58,9 +58,13 @@ export class Listener implements Handler, Expiring {
   onEvents(): void {
     for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
       const fd = acceptFrom(this.#socket.number);
-      if (fd >= 0) this.#forwarder.accepted(this.#port as TcpPort, fd, acceptedAddress());
-      else if (fd === linux.EAGAIN) return;
-      else if (isExhausted(fd)) return this.#shed();
+      if (fd >= 0) {
+        this.#forwarder.accepted(this.#port as TcpPort, fd, acceptedAddress());
+        continue;
+      }
+      if (fd === linux.EAGAIN) return;
+      const reason = exhaustedBy(fd);
+      if (reason !== undefined) return this.#shed(reason);
       // Anything else is the end of that one connection before it was taken: accept(2), "Error handling".
     }
   }
@@ -85,16 +89,14 @@ export class Listener implements Handler, Expiring {
   }
 
   /** Takes a batch out of the backlog, one by one through the reserve, and resets it. */
-  #shed(): void {
+  #shed(reason: ShedReason): void {
     if (reserve >= 0) {
       closeSync(reserve);
       reserve = -1;
       for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
         const fd = acceptFrom(this.#socket.number);
         if (fd < 0) break;
-        this.#forwarder.counters.shed++;
-        resetOnClose(fd);
-        libc.close(fd);
+        this.#forwarder.shed(fd, reason);
       }
       // At once: another listener or flow might take what this one gave back.
       refillReserve();

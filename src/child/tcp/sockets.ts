@@ -81,6 +81,11 @@ export function resetOnClose(fd: number): void {
   libc.setsockopt(fd, linux.SOL_SOCKET, linux.SO_LINGER, scratch.address, 2 * INT_BYTES);
 }
 
+export function resetNow(fd: number): void {
+  resetOnClose(fd);
+  libc.close(fd);
+}
+
 /** Bytes that the peer hasn't acknowledged yet; 0 when the socket is dead. */
 export function sendQueueBytes(fd: number): number {
   return libc.ioctl(fd, linux.SIOCOUTQ, scratch.address) < 0 ? 0 : scratch.view.getInt32(0, true);

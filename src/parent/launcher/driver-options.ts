@@ -10,6 +10,8 @@ export interface DriverOptionTexts {
   readonly childHostIp?: string | undefined;
   readonly udpTimeout?: string | undefined;
   readonly udpTimeoutStream?: string | undefined;
+  readonly maxFlows?: string | undefined;
+  readonly maxFlowsPerPort?: string | undefined;
 }
 
 // strconv.ParseBool, as rootlesskit reads its flags.
@@ -22,6 +24,8 @@ export function driverOptions({
   childHostIp = 'loopback',
   udpTimeout,
   udpTimeoutStream,
+  maxFlows,
+  maxFlowsPerPort,
 }: DriverOptionTexts): DriverOptions {
   if (!TRUE.test(sourceIpTransparent) && !FALSE.test(sourceIpTransparent)) {
     throw invalid('--source-ip-transparent', sourceIpTransparent, 'true or false');
@@ -37,6 +41,10 @@ export function driverOptions({
       unrepliedMs: milliseconds('--udp-timeout', udpTimeout, unrepliedMs),
       repliedMs: milliseconds('--udp-timeout-stream', udpTimeoutStream, repliedMs),
     },
+    ...(maxFlows !== undefined && { maxFlows: limit('--max-flows', maxFlows) }),
+    ...(maxFlowsPerPort !== undefined && {
+      maxFlowsPerPort: limit('--max-flows-per-port', maxFlowsPerPort),
+    }),
   };
 }
 
@@ -47,6 +55,11 @@ function milliseconds(option: string, text: string | undefined, otherwise: numbe
   const seconds = /^\d{1,6}$/.test(text) ? Number(text) : 0;
   if (seconds >= 1 && seconds <= most) return seconds * 1000;
   throw invalid(option, text, `a number of seconds from 1 to ${most}`);
+}
+
+function limit(option: string, text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw invalid(option, text, 'a whole number from 1 to 999999999');
 }
 
 function invalid(option: string, value: string, expected: string): SluiceError {

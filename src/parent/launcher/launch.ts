@@ -20,6 +20,8 @@ const OURS = [
   'child-host-ip',
   'udp-timeout',
   'udp-timeout-stream',
+  'max-flows',
+  'max-flows-per-port',
 ] as const;
 
 /** Runs `real` with --port-driver=none and takes the port driver's place. */
@@ -40,6 +42,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     childHostIp: lastValue(line, 'child-host-ip'),
     udpTimeout: lastValue(line, 'udp-timeout'),
     udpTimeoutStream: lastValue(line, 'udp-timeout-stream'),
+    maxFlows: lastValue(line, 'max-flows'),
+    maxFlowsPerPort: lastValue(line, 'max-flows-per-port'),
   });
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);

@@ -20,6 +20,8 @@ const OUR_OPTIONS: OptionTable = new Map([
   ['child-host-ip', true],
   ['udp-timeout', true],
   ['udp-timeout-stream', true],
+  ['max-flows', true],
+  ['max-flows-per-port', true],
 ]);
 
 const HELP_NOTE = `
@@ -29,6 +31,8 @@ the ports: those of --publish, and those asked for through the API socket in the
   --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
   --udp-timeout=30               seconds that a UDP session without an answer lives
   --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram
+  --max-flows=N                  connections at a time; more are reset (default: no limit)
+  --max-flows-per-port=N         the same for each published port
 See also: sluice --help
 `;
 

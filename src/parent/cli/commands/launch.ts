@@ -21,6 +21,8 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
+    .addOption(maxFlowsOption())
+    .addOption(maxFlowsPerPortOption())
     .argument('<command...>', 'what to run')
     .passThroughOptions()
     .action(async (command: string[], options: RunOptions) => {
@@ -45,6 +47,8 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
+    .addOption(maxFlowsOption())
+    .addOption(maxFlowsPerPortOption())
     .addOption(
       new Option(
         '--child-host-ip <which>',
@@ -71,6 +75,14 @@ function transparentOption(): Option {
     '--source-ip-transparent <bool>',
     "whether servers see the client's own address (default: true)",
   );
+}
+
+function maxFlowsOption(): Option {
+  return new Option('--max-flows <n>', 'connections at a time; more are reset (default: no limit)');
+}
+
+function maxFlowsPerPortOption(): Option {
+  return new Option('--max-flows-per-port <n>', 'the same for each published port');
 }
 
 function udpTimeoutOption(): Option {

@@ -1,0 +1,96 @@
+/**
+ * Too much of something: how many flows there may be, and what is said about those that were shed.
+ * The newest work is shed, so that what exists goes on.
+ *
+ * Memory is a limit too. V8 ends the process when it can't grow its heap, so new flows are shed
+ * while there still is some: RLIMIT_AS, RLIMIT_DATA and a strict overcommit all refuse an mmap.
+ */
+
+import * as libc from '../msg/libc.js';
+import * as linux from '../msg/linux.js';
+import { type FlowLimits, NO_LIMITS, type ShedCounts, type ShedReason } from '../msg/overload.js';
+import type { Clock } from './reactor.js';
+
+/** What V8 may ask for at once while its young generation grows, and then some. */
+const HEADROOM_BYTES = 64 * 1024 * 1024;
+/** Too short for the flows accepted meanwhile to use up the headroom. */
+const HEADROOM_MAX_AGE_MS = 10;
+const REPORT_MS = 1000;
+
+const REASONS: ReadonlyMap<number, ShedReason> = new Map([
+  [linux.EMFILE, 'files'],
+  [linux.ENFILE, 'systemFiles'],
+  [linux.ENOBUFS, 'memory'],
+  [linux.ENOMEM, 'memory'],
+  [linux.ENOSPC, 'watches'],
+]);
+
+/** What is missing by a negative errno; undefined when that is about something else. */
+export function exhaustedBy(error: number): ShedReason | undefined {
+  return REASONS.get(error);
+}
+
+/** The flows of one port. */
+export interface FlowCount {
+  flows: number;
+}
+
+export class Overload implements Clock {
+  limits: FlowLimits = NO_LIMITS;
+  readonly #report: (counts: ShedCounts) => void;
+  #flows = 0;
+  #counts = noCounts();
+  #reportAt = Infinity;
+  #hasMemory = true;
+  #memoryCheckedAt = -Infinity;
+
+  /** `report` is called at most once in REPORT_MS, with what was shed since the last time. */
+  constructor(report: (counts: ShedCounts) => void) {
+    this.#report = report;
+  }
+
+  /** Counts one more flow, which must be `left` in the end; or says why there must be none. */
+  admit(port: FlowCount): ShedReason | undefined {
+    const { maxFlows, maxFlowsPerPort } = this.limits;
+    if (maxFlows > 0 && this.#flows >= maxFlows) return 'maxFlows';
+    if (maxFlowsPerPort > 0 && port.flows >= maxFlowsPerPort) return 'maxFlowsPerPort';
+    if (!this.#hasHeadroom()) return 'memory';
+    this.#flows++;
+    port.flows++;
+    return undefined;
+  }
+
+  left(port: FlowCount): void {
+    this.#flows--;
+    port.flows--;
+  }
+
+  shed(reason: ShedReason): void {
+    this.#counts[reason]++;
+    if (this.#reportAt === Infinity) this.#reportAt = performance.now() + REPORT_MS;
+  }
+
+  nextMs(now: number): number {
+    return this.#reportAt === Infinity ? -1 : Math.max(0, Math.ceil(this.#reportAt - now));
+  }
+
+  expire(now: number): void {
+    if (now < this.#reportAt) return;
+    this.#reportAt = Infinity;
+    this.#report(this.#counts);
+    this.#counts = noCounts();
+  }
+
+  #hasHeadroom(): boolean {
+    const now = performance.now();
+    if (now - this.#memoryCheckedAt > HEADROOM_MAX_AGE_MS) {
+      this.#memoryCheckedAt = now;
+      this.#hasMemory = libc.hasRoomFor(HEADROOM_BYTES);
+    }
+    return this.#hasMemory;
+  }
+}
+
+function noCounts(): Record<ShedReason, number> {
+  return { files: 0, systemFiles: 0, memory: 0, watches: 0, maxFlows: 0, maxFlowsPerPort: 0 };
+}

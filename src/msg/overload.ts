@@ -1,0 +1,46 @@
+/** How much an agent takes on, and why it sheds what is more. */
+
+import { type Fields, integer } from './fields.js';
+
+/** The most flows at a time, of all protocols together; 0 stands for no limit. */
+export interface FlowLimits {
+  readonly maxFlows: number;
+  readonly maxFlowsPerPort: number;
+}
+
+export const NO_LIMITS: FlowLimits = { maxFlows: 0, maxFlowsPerPort: 0 };
+
+/**
+ * Out of the agent's own file descriptors (`files`) or the system's (`systemFiles`), of `memory`, or
+ * of the epoll `watches` of its user; or a limit of FlowLimits is reached.
+ */
+export const SHED_REASONS = [
+  'files',
+  'systemFiles',
+  'memory',
+  'watches',
+  'maxFlows',
+  'maxFlowsPerPort',
+] as const;
+
+export type ShedReason = (typeof SHED_REASONS)[number];
+
+export type ShedCounts = Readonly<Record<ShedReason, number>>;
+
+export function parseFlowLimits(fields: Fields): FlowLimits {
+  return {
+    maxFlows: integer(fields, 'maxFlows'),
+    maxFlowsPerPort: integer(fields, 'maxFlowsPerPort'),
+  };
+}
+
+export function parseShedCounts(fields: Fields): ShedCounts {
+  return {
+    files: integer(fields, 'files'),
+    systemFiles: integer(fields, 'systemFiles'),
+    memory: integer(fields, 'memory'),
+    watches: integer(fields, 'watches'),
+    maxFlows: integer(fields, 'maxFlows'),
+    maxFlowsPerPort: integer(fields, 'maxFlowsPerPort'),
+  };
+}

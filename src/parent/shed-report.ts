@@ -1,0 +1,21 @@
+/** What an agent shed, as a line for people: how much, why, and what helps. */
+
+import { SHED_REASONS, type ShedCounts, type ShedReason } from '../msg/overload.js';
+
+const EXPLAINED: Readonly<Record<ShedReason, string>> = {
+  files:
+    'its limit of open files is reached: raise it with `ulimit -Hn` or, in a systemd unit, LimitNOFILE=',
+  systemFiles:
+    'the system has no file left to open: raise it with `sudo sysctl -w fs.file-max=...`',
+  memory: 'it is short of memory: raise the limit of the service (`ulimit -v`, MemoryMax=)',
+  watches:
+    'its user has no epoll watch left: raise it with `sudo sysctl -w fs.epoll.max_user_watches=...`',
+  maxFlows: 'the limit of --max-flows is reached',
+  maxFlowsPerPort: 'the limit of --max-flows-per-port is reached',
+};
+
+export function shedReport(counts: ShedCounts): string {
+  const reasons = SHED_REASONS.filter((reason) => counts[reason] > 0);
+  const parts = reasons.map((reason) => `${counts[reason]} because ${EXPLAINED[reason]}`);
+  return `the agent shed new connections: ${parts.join('; ')}`;
+}

@@ -1,0 +1,127 @@
+/** More than an agent may take, or can: what is new is shed, and everything else goes on. */
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { tool, userNamespaces } from '../harness/needs.js';
+import { type Program, start } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
+import { describeWith, perTest } from '../harness/suite.js';
+import { type Pair, startForwarding } from '../harness/tcp-forwarding.js';
+import { type TcpSocket, connect } from '../harness/tcp-socket.js';
+import { until } from '../harness/wait.js';
+import { freePort } from './launcher-support.js';
+
+const DEADLINE_MS = 30_000;
+const FLOOD = 2_000;
+const BATCH = 100;
+const SPARE_FDS = 500;
+/** Each connection takes two fds in the agent, and two of the test's own. */
+const hardLimit = Number(
+  /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1],
+);
+const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
+const LITTLE_MEMORY = 48 * 1024 * 1024;
+const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
+  .listen(7, '127.0.0.1', () => console.log('ready'))`;
+const LINE = /^sluice: the agent shed new connections: (\d+) because (.*)$/gm;
+
+describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', () => {
+  const cleanup = perTest();
+
+  async function startEcho(...flags: string[]): Promise<{ program: Program; ports: number[] }> {
+    const ports = [await freePort(), await freePort()];
+    const publish = ports.flatMap((port) => ['-p', `127.0.0.1:${port}:7/tcp`]);
+    const command = [process.execPath, '--eval', ECHO];
+    const program = await start(cleanup, sluice('run', ...flags, ...publish, '--', ...command));
+    await program.line(/ready/, DEADLINE_MS);
+    return { program, ports };
+  }
+
+  async function isServed(port: number): Promise<TcpSocket> {
+    const client = connect(cleanup, port);
+    client.send('echo');
+    await client.expect('echo');
+    return client;
+  }
+
+  it('resets connections over its limits, and takes others when some have ended', async () => {
+    const { program, ports } = await startEcho('--max-flows=3', '--max-flows-per-port=2');
+    const [one = 0, other = 0] = ports;
+    const clients = [await isServed(one), await isServed(one)];
+    expect((await connect(cleanup, one).outcome()).end).toBe('ECONNRESET');
+    await isServed(other);
+    expect((await connect(cleanup, other).outcome()).end).toBe('ECONNRESET');
+    await program.line(/1 because the limit of --max-flows is reached/, DEADLINE_MS);
+    await program.line(/1 because the limit of --max-flows-per-port is reached/, DEADLINE_MS);
+
+    clients.pop()?.close();
+    const served = async () => {
+      const client = connect(cleanup, other);
+      client.send('x');
+      const received = await until(() => client.receive(), DEADLINE_MS, 'an echo or a reset');
+      return Buffer.isBuffer(received);
+    };
+    await until(served, DEADLINE_MS, 'room for another');
+  });
+
+  it('writes at most one line a second however many it sheds, and counts them all', async () => {
+    const { program, ports } = await startEcho('--max-flows=1');
+    const [port = 0] = ports;
+    await isServed(port);
+    const startedAt = performance.now();
+    for (let batch = 0; batch < FLOOD / BATCH; batch++) {
+      const clients = Array.from({ length: BATCH }, () => connect(cleanup, port));
+      for (const client of clients) expect((await client.outcome()).end).toBe('ECONNRESET');
+      for (const client of clients) client.close();
+    }
+    const lines = () => [...program.stderr.matchAll(LINE)];
+    const shed = () => lines().reduce((sum, [, count]) => sum + Number(count), 0);
+    await program.until(() => shed() === FLOOD, DEADLINE_MS, `${FLOOD} connections in the log`);
+    const seconds = (performance.now() - startedAt) / 1000;
+    expect(lines().length).toBeLessThanOrEqual(seconds);
+  });
+
+  it.each(['as', 'data'] as const)(
+    'short of memory (RLIMIT_%s) sheds what is new, and recovers',
+    async (kind) => {
+      const forwarding = await startForwarding(cleanup);
+      const { agent } = forwarding;
+      const listener = await forwarding.listen(cleanup);
+      const port = await forwarding.publish(listener.port);
+      const old: Pair = { client: connect(cleanup, port), server: await listener.accept(cleanup) };
+
+      await agent.limitMemory(kind, LITTLE_MEMORY);
+      for (let count = 0; count < FLOOD; count += BATCH) {
+        const clients = Array.from({ length: BATCH }, () => connect(cleanup, port));
+        for (const client of clients) expect((await client.outcome()).end).toBe('ECONNRESET');
+        for (const client of clients) client.close();
+      }
+      expect((await forwarding.stats()).shed).toBe(FLOOD);
+      old.client.send('still there');
+      await old.server.expect('still there');
+
+      await agent.limitMemory(kind);
+      connect(cleanup, port).send('again');
+      await (await listener.accept(cleanup)).expect('again');
+      expect(forwarding.agent.pid).toBe(agent.pid);
+    },
+  );
+
+  it(`holds ${MANY} connections at a time, and nothing of them afterwards`, async () => {
+    const forwarding = await startForwarding(cleanup);
+    const before = forwarding.agent.sockets();
+    const pairs = await forwarding.connections(cleanup, MANY);
+    const { flows, shed, pipes } = await forwarding.stats();
+    expect({ flows, shed, pipes }).toEqual({ flows: MANY, shed: 0, pipes: 0 });
+    for (const [index, { client, server }] of pairs.entries()) {
+      if (index % BATCH !== 0) continue;
+      client.send(`${index}`);
+      await server.expect(`${index}`);
+    }
+    for (const { client } of pairs) client.close();
+    for (const { server } of pairs) server.close();
+    await forwarding.idle();
+    // The listener of the port that they came by.
+    const left = () => forwarding.agent.sockets() - before - 1;
+    await until(() => left() === 0, DEADLINE_MS, 'an agent without sockets of flows');
+  });
+});
