@@ -1,0 +1,11 @@
+/** All that takes what others wrote. `npm run fuzz` and the unit tests run each of them. */
+import * as channel from './channel.js';
+import * as commands from './commands.js';
+import * as rules from './rules.js';
+import type { Target } from './target.js';
+
+export const TARGETS: readonly Target[] = [
+  ...Object.values(channel),
+  ...Object.values(commands),
+  ...Object.values(rules),
+];
