@@ -6,8 +6,9 @@ import type { Plan } from './rounds.js';
 import type { Suite } from './suites/suite.js';
 import { docker } from './suites/docker.js';
 import { tcp } from './suites/tcp.js';
+import { udp } from './suites/udp.js';
 
-const SUITES: readonly Suite[] = [tcp, docker];
+const SUITES: readonly Suite[] = [tcp, udp, docker];
 const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv', 'curl'];
 
 interface Options {

@@ -2,7 +2,7 @@
 import type { Metric } from './measure/measurement.js';
 import type { Results } from './rounds.js';
 import { type Summary, spreadPercent, summarize } from './stats.js';
-import type { RatioBound, Suite } from './suites/suite.js';
+import type { LossGoal, MetricGoal, RatioBound, Suite } from './suites/suite.js';
 
 const SIGNIFICANT_DIGITS = 3;
 
@@ -53,27 +53,60 @@ function cell(summary: Summary | undefined, baseline: Summary | undefined): stri
   return `${figure(summary.median)}${spread}${ratio}`;
 }
 
-/** One line for each goal. */
+/** One line for each goal whose metrics are measured. */
 export function goalLines(suite: Suite, metrics: readonly Metric[], results: Summaries): string[] {
-  const measured = suite.goals.filter((goal) => metrics.some(({ id }) => id === goal.metric));
-  return measured.map((goal) => {
-    const metric = metrics.find(({ id }) => id === goal.metric);
-    const ours = results[goal.metric]?.[suite.subject];
-    const theirs = results[goal.metric]?.[suite.baseline];
-    const label = metric?.label ?? goal.metric;
-    const unit = metric?.unit ?? '';
-    if ('alwaysZero' in goal) {
-      return zeroLine(`goal ${label}, always 0 ${unit}`, ours);
+  const isMeasured = (id: string): boolean => metrics.some((metric) => metric.id === id);
+  return suite.goals.flatMap((goal) => {
+    if ('ladder' in goal) {
+      return goal.ladder.every(isMeasured) ? [lossLine(suite, goal, metrics, results)] : [];
     }
-    const wanted = `goal ${label}, ${bound(goal)} ${suite.baseline}'s`;
-    if (ours === undefined || theirs === undefined) {
-      return `${wanted}: not measured`;
-    }
-    const ratio = ratioOf(ours, theirs);
-    const reached = 'atLeast' in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
-    const figures = `${figure(ours.median)} against ${figure(theirs.median)} ${unit}`;
-    return `${wanted}: ${verdict(reached)}, ${ratio.toFixed(2)}x (${figures})`;
+    return isMeasured(goal.metric) ? [goalLine(suite, goal, metrics, results)] : [];
   });
+}
+
+function goalLine(
+  suite: Suite,
+  goal: MetricGoal,
+  metrics: readonly Metric[],
+  results: Summaries,
+): string {
+  const { subject, baseline } = { ...suite, ...goal };
+  const metric = metrics.find(({ id }) => id === goal.metric);
+  const ours = results[goal.metric]?.[subject];
+  const theirs = results[goal.metric]?.[baseline];
+  const label = metric?.label ?? goal.metric;
+  const unit = metric?.unit ?? '';
+  if ('alwaysZero' in goal) {
+    return zeroLine(`goal ${label}, always 0 ${unit}`, ours);
+  }
+  const wanted = `goal ${label}, ${bound(goal)} ${baseline}'s`;
+  if (ours === undefined || theirs === undefined) {
+    return `${wanted}: not measured`;
+  }
+  const ratio = ratioOf(ours, theirs);
+  const reached = 'atLeast' in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
+  const figures = `${figure(ours.median)} against ${figure(theirs.median)} ${unit}`;
+  return `${wanted}: ${verdict(reached)}, ${ratio.toFixed(2)}x (${figures})`;
+}
+
+function lossLine(
+  suite: Suite,
+  { ladder, reference, referencePercent, percent, subject = suite.subject }: LossGoal,
+  metrics: readonly Metric[],
+  results: Summaries,
+): string {
+  const wanted = `goal ${subject} loses less than ${percent} % at half the rate that ${reference} stands`;
+  const stands = ladder.findLastIndex((id) => {
+    const summary = results[id]?.[reference];
+    return summary !== undefined && summary.median < referencePercent;
+  });
+  const id = ladder[stands - 1];
+  const ours = results[id ?? '']?.[subject];
+  if (ours === undefined) {
+    return `${wanted}: not measured`;
+  }
+  const label = metrics.find((metric) => metric.id === id)?.label;
+  return `${wanted}: ${verdict(ours.median < percent)} (${figure(ours.median)} % ${label})`;
 }
 
 function zeroLine(wanted: string, ours: Summary | undefined): string {

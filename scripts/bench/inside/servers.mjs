@@ -1,21 +1,22 @@
-// The servers of one benchmark turn, in the child namespace: iperf3, nginx and a TCP echo.
+// The servers of one benchmark turn, in the child namespace: iperf3, nginx, a TCP echo and udp-sink.mjs.
 // Plain JavaScript, so that it starts without a compiler: it may run as root of a new namespace.
 //
-// Usage: servers.mjs FOLDER ADDRESS IPERF_PORT HTTP_PORT ECHO_PORT
-// Connects to FOLDER/control.sock, says "ready PID" once all three listen, and lives as long as
+// Usage: servers.mjs FOLDER ADDRESS IPERF_PORT HTTP_PORT ECHO_PORT UDP_PORT
+// Connects to FOLDER/control.sock, says "ready PID" once all of them are there, and lives as long as
 // that connection does.
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const READY_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
-/** State of a listening socket in /proc/net/tcp (net/tcp_states.h). */
-const TCP_LISTEN = '0A';
+/** States of sockets in /proc/net/tcp and udp (net/tcp_states.h): listening, and unconnected. */
+const STATES = { tcp: '0A', udp: '07' };
 
 const [folder = '', address = '', ...ports] = process.argv.slice(2);
-const [iperfPort = 0, httpPort = 0, echoPort = 0] = ports.map(Number);
+const [iperfPort = 0, httpPort = 0, echoPort = 0, udpPort = 0] = ports.map(Number);
 
 // One process without a master, as root of the namespace: it may have no other user id.
 const nginxConfig = `
@@ -63,13 +64,14 @@ function serve(file, ...args) {
 /**
  * Seen without connecting, because iperf3 takes every connection for a client.
  * @param {number} port
+ * @param {'tcp' | 'udp'} table
  */
-function isListening(port) {
+function isListening(port, table = 'tcp') {
   const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return readFileSync('/proc/self/net/tcp', 'latin1')
+  return readFileSync(`/proc/self/net/${table}`, 'latin1')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .some((fields) => fields[1]?.endsWith(local) && fields[3] === TCP_LISTEN);
+    .some((fields) => fields[1]?.endsWith(local) && fields[3] === STATES[table]);
 }
 
 const control = connect(`${folder}/control.sock`);
@@ -87,6 +89,12 @@ control.resume();
 writeFileSync(`${folder}/nginx.conf`, nginxConfig);
 serve('iperf3', '--server', '--bind', address, '--port', `${iperfPort}`);
 serve('nginx', '-e', 'stderr', '-p', folder, '-c', `${folder}/nginx.conf`);
+serve(
+  process.execPath,
+  fileURLToPath(new URL('udp-sink.mjs', import.meta.url)),
+  address,
+  `${udpPort}`,
+);
 const echo = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => socket.destroy());
   socket.pipe(socket);
@@ -94,7 +102,8 @@ const echo = createServer({ noDelay: true }, (socket) => {
 echo.listen({ host: address, port: echoPort, backlog: 4096 });
 
 const deadline = performance.now() + READY_TIMEOUT_MS;
-while (![iperfPort, httpPort, echoPort].every(isListening)) {
+const tcpPorts = [iperfPort, httpPort, echoPort];
+while (!(tcpPorts.every((port) => isListening(port)) && isListening(udpPort, 'udp'))) {
   if (performance.now() > deadline) {
     console.error(`not every server listens after ${READY_TIMEOUT_MS} ms`);
     process.exit(1);

@@ -5,13 +5,12 @@
  */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Cleanup, temporaryFolder } from '../../../test/harness/cleanup.js';
 import { Docker, type DockerOptions } from '../../../test/harness/docker.js';
 import { enterAsUser, makeHostWithSubids } from '../../../test/harness/host-with-subids.js';
 import { HOST_ADDRESS, enter, makeClient } from '../../../test/harness/namespaces.js';
 import { docker as dockerNeed } from '../../../test/harness/needs.js';
-import { DOCKER_PATH, pathWith, which } from '../../../test/harness/paths.js';
+import { DOCKER_PATH, REPOSITORY, pathWith, which } from '../../../test/harness/paths.js';
 import { DOCKER_ROOTLESSKIT } from '../../../test/harness/sluice.js';
 import { type CommandLine, run } from '../command.js';
 import { processTree } from '../processes.js';
@@ -20,7 +19,6 @@ import { CHILD_PORTS, type Peer, type RunningPeer, type Turn } from './peer.js';
 import { sluice } from './sluice.js';
 
 const DOCKER = which('docker', pathWith(...DOCKER_PATH)) ?? 'docker';
-const INSIDE = fileURLToPath(new URL('../inside', import.meta.url));
 const IMAGE = 'bench';
 const TAR_TIMEOUT_MS = 10_000;
 /** The tree of rootlesskit's processes has these too; they see no forwarded byte. */
@@ -107,8 +105,13 @@ async function importImage(docker: Docker): Promise<void> {
 }
 
 function dockerRun(docker: Docker, turn: Turn): CommandLine {
-  const publish = Object.values(CHILD_PORTS).flatMap((port) => ['-p', `${port}:${port}`]);
-  const mounts = ['/usr', dirname(process.execPath), INSIDE].map((path) => `${path}:${path}:ro`);
+  const publish = Object.entries(CHILD_PORTS).flatMap(([server, port]) => [
+    '-p',
+    `${port}:${port}/${server === 'udp' ? 'udp' : 'tcp'}`,
+  ]);
+  const mounts = ['/usr', dirname(process.execPath), REPOSITORY].map(
+    (path) => `${path}:${path}:ro`,
+  );
   const volumes = [...new Set(mounts), `${turn.folder}:${turn.folder}`].flatMap((v) => ['-v', v]);
   return [
     DOCKER,

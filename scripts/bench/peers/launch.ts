@@ -35,9 +35,9 @@ export async function launchServers(
   const control = createServer();
   control.listen(`${turn.folder}/control.sock`);
   await once(control, 'listening');
-  const { iperf, http, echo } = CHILD_PORTS;
+  const { iperf, http, echo, udp } = CHILD_PORTS;
   const [file, ...args] = wrapper;
-  const where = [turn.folder, address, `${iperf}`, `${http}`, `${echo}`];
+  const where = [turn.folder, address, `${iperf}`, `${http}`, `${echo}`, `${udp}`];
   const child = spawnLogged([file, ...args, process.execPath, SERVERS, ...where], turn);
   try {
     const { socket, serversPid } = await readyServers(control, child, turn);
@@ -129,18 +129,18 @@ export async function end(pids: readonly number[], patienceMs = STOP_TIMEOUT_MS)
 /** Free ports of 127.0.0.1, all different. */
 export async function freePorts(): Promise<Ports> {
   const servers = await Promise.all(
-    [1, 2, 3].map(async () => {
+    [1, 2, 3, 4].map(async () => {
       const server = createServer().listen(0, '127.0.0.1');
       await once(server, 'listening');
       return server;
     }),
   );
-  const [iperf = 0, http = 0, echo = 0] = servers.map((server) => {
+  const [iperf = 0, http = 0, echo = 0, udp = 0] = servers.map((server) => {
     const address = server.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
   });
   await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return { iperf, http, echo };
+  return { iperf, http, echo, udp };
 }
 
 /** Resolves once a byte comes back from the echo server at 127.0.0.1:`port`. */

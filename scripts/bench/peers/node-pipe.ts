@@ -33,7 +33,7 @@ async function handOverAll(pipe: ChildProcess, turnSignal: AbortSignal): Promise
   const signal = AbortSignal.any([turnSignal, AbortSignal.timeout(HAND_OVER_TIMEOUT_MS)]);
   const iperf = await handOver(pipe, CHILD_PORTS.iperf, signal);
   const http = await handOver(pipe, CHILD_PORTS.http, signal);
-  return { iperf, http, echo: await handOver(pipe, CHILD_PORTS.echo, signal) };
+  return { iperf, http, echo: await handOver(pipe, CHILD_PORTS.echo, signal), udp: 0 };
 }
 
 export const nodePipe: Peer = {

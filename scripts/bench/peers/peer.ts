@@ -1,15 +1,22 @@
-/** What is compared: ways from a client to the same three servers in a child namespace. */
+/** What is compared: ways from a client to the same servers in a child namespace. */
 import type { CommandLine } from '../command.js';
 
-/** Ports on 127.0.0.1: iperf3, nginx and a TCP echo. */
+/** Ports on 127.0.0.1: iperf3, nginx, a TCP echo, and udp-sink.mjs. */
 export interface Ports {
   readonly iperf: number;
   readonly http: number;
   readonly echo: number;
+  /** 0 where the peer forwards TCP only. */
+  readonly udp: number;
 }
 
 /** The servers' own ports: the child namespace is theirs alone. */
-export const CHILD_PORTS: Ports = { iperf: 5201, http: 8080, echo: 7000 };
+export const CHILD_PORTS: Ports = {
+  iperf: 5201,
+  http: 8080,
+  echo: 7000,
+  udp: 7001,
+};
 
 /** A peer with its servers, for one turn. */
 export interface RunningPeer {

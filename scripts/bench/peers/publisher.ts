@@ -14,9 +14,9 @@ export async function startPublisher(
   turn: Turn,
 ): Promise<RunningPeer> {
   const ports = await freePorts();
-  const publish = (['iperf', 'http', 'echo'] as const).flatMap((server) => [
+  const publish = (['iperf', 'http', 'echo', 'udp'] as const).flatMap((server) => [
     '-p',
-    `127.0.0.1:${ports[server]}:${CHILD_PORTS[server]}/tcp`,
+    `127.0.0.1:${ports[server]}:${CHILD_PORTS[server]}/${server === 'udp' ? 'udp' : 'tcp'}`,
   ]);
   const { pid, serversPid, stop } = await launchServers(
     [...wrapper, ...publish, ...separator],

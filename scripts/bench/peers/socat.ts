@@ -7,6 +7,8 @@ import { CHILD_PORTS, type Peer } from './peer.js';
 /** After the namespace was entered: changing credentials clears it (prctl(2)). */
 const ENDS_WITH_US: CommandLine = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const BACKLOG = 'backlog=4096';
+/** SOCK_SEQPACKET, which keeps datagrams apart. */
+const PACKETS = 'type=5';
 
 /**
  * One socat on the host and one in the namespace for each port, joined by a unix socket, both
@@ -20,21 +22,32 @@ export const socat: Peer = {
   async start(turn) {
     const namespace = await launchNamespace(turn);
     const ports = await freePorts();
-    const listeners = (['iperf', 'http', 'echo'] as const).flatMap((server) => {
-      const path = `${turn.folder}/${server}.sock`;
-      const inner = [
-        `UNIX-LISTEN:${path},fork,${BACKLOG}`,
-        `TCP:127.0.0.1:${CHILD_PORTS[server]},nodelay`,
-      ];
-      const outer = [
-        `TCP-LISTEN:${ports[server]},bind=127.0.0.1,fork,reuseaddr,nodelay,${BACKLOG}`,
-        `UNIX-CONNECT:${path}`,
-      ];
-      return [
-        spawnLogged([...namespace.enter, ...ENDS_WITH_US, 'socat', ...inner], turn),
-        spawnLogged([...ENDS_WITH_US, 'socat', ...outer], turn),
-      ];
-    });
+    const listeners = [
+      ...(['iperf', 'http', 'echo'] as const).map((server) => ({
+        path: `${turn.folder}/${server}.sock`,
+        inner: [BACKLOG, `TCP:127.0.0.1:${CHILD_PORTS[server]},nodelay`],
+        outer: `TCP-LISTEN:${ports[server]},bind=127.0.0.1,fork,reuseaddr,nodelay,${BACKLOG}`,
+      })),
+      {
+        path: `${turn.folder}/udp.sock`,
+        inner: [PACKETS, `UDP:127.0.0.1:${CHILD_PORTS.udp}`],
+        outer: `UDP-LISTEN:${ports.udp},bind=127.0.0.1,fork,reuseaddr`,
+      },
+    ].flatMap(({ path, inner: [option, to = ''], outer }) => [
+      spawnLogged(
+        [...namespace.enter, ...ENDS_WITH_US, 'socat', `UNIX-LISTEN:${path},fork,${option}`, to],
+        turn,
+      ),
+      spawnLogged(
+        [
+          ...ENDS_WITH_US,
+          'socat',
+          outer,
+          `UNIX-CONNECT:${path}${option === PACKETS ? `,${PACKETS}` : ''}`,
+        ],
+        turn,
+      ),
+    ]);
     const roots = listeners.flatMap((listener) => listener.pid ?? []);
     const stop = async (): Promise<void> => {
       const tree = processTree(roots);

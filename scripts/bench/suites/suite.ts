@@ -2,7 +2,29 @@
 import type { Measurement } from '../measure/measurement.js';
 import type { Peer } from '../peers/peer.js';
 
-export type Goal = { readonly metric: string } & (RatioBound | { readonly alwaysZero: true });
+export type Goal = MetricGoal | LossGoal;
+
+export type MetricGoal = { readonly metric: string } & Partial<Compared> &
+  (RatioBound | { readonly alwaysZero: true });
+
+/** Where a goal is about other peers than its suite. */
+export interface Compared {
+  readonly subject: string;
+  readonly baseline: string;
+}
+
+/**
+ * The subject loses less than `percent` at half of the highest rate at which the reference loses
+ * less than `referencePercent`.
+ */
+export interface LossGoal {
+  /** Metrics of loss in percent, each at twice the rate of the one before. */
+  readonly ladder: readonly string[];
+  readonly reference: string;
+  readonly referencePercent: number;
+  readonly percent: number;
+  readonly subject?: string;
+}
 
 /** On the subject's median divided by the baseline's. */
 export type RatioBound = { readonly atLeast: number } | { readonly atMost: number };
