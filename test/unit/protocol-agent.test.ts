@@ -15,7 +15,9 @@ import { until } from '../harness/wait.js';
 import { freePort } from './support/free-port.js';
 import { pendingBytes, rawFrame, sendRaw } from './support/socketpair.js';
 
-const AGENT = [process.execPath, join(REPOSITORY, 'dist/child/main.js')];
+// In a user namespace, whose maker may look into it.
+const UNSHARE = ['unshare', '--user', '--map-root-user'];
+const AGENT = [...UNSHARE, process.execPath, join(REPOSITORY, 'dist/child/main.js')];
 const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: process.pid };
 const PORT = { id: 1, proto: 'tcp', dial: [{ ip: '127.0.0.1', port: 1 }], mayHaveRule: false };
 const DEADLINE_MS = 15_000;
