@@ -1,17 +1,15 @@
 /** A driver with its agent in a namespace, and sockets on both sides of it in the test's hands. */
 import { join } from 'node:path';
-import { Channel, socketPair } from '../../dist/msg/channel.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import * as linux from '../../dist/msg/linux.js';
-import type { Fd } from '../../dist/msg/fd.js';
 import type { Spec } from '../../dist/msg/port.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
 import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
 import { type Namespace, enter, makeHost, runIn } from './namespaces.js';
-import { REPOSITORY } from './paths.js';
-import { type Program, run, start } from './processes.js';
+import { type Program, start } from './processes.js';
+import { SocketsInside } from './sockets-inside.js';
 import { AgentProbe, findAgent } from './tcp-agent.js';
 import { TcpSocket, connect, connectSocket, listenHere, unbound } from './tcp-socket.js';
 import { until } from './wait.js';
@@ -19,9 +17,6 @@ import { until } from './wait.js';
 const DEADLINE_MS = 15_000;
 /** No more than a backlog holds, and than one byte can name. */
 const CONNECTS_AT_ONCE = 100;
-const PROGRAM = join(REPOSITORY, 'test/harness/tcp-inside.ts');
-/** As many as one message carries. */
-const BATCH = 16;
 
 export interface Pair {
   readonly client: TcpSocket;
@@ -31,12 +26,12 @@ export interface Pair {
 export class Forwarding {
   readonly #namespace: Namespace;
   readonly #driver: Driver;
-  readonly #spare = new Map<number, Fd[]>();
+  readonly #inside: SocketsInside;
 
   constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
     this.#namespace = namespace;
     this.#driver = driver;
-    cleanup.defer(() => [...this.#spare.values()].flat().forEach((fd) => fd.close()));
+    this.#inside = new SocketsInside(cleanup, namespace, linux.IPPROTO_TCP);
   }
 
   /** The agent that serves now. */
@@ -79,11 +74,7 @@ export class Forwarding {
 
   /** A socket that is in the namespace, and in nothing else. */
   async unboundInside(cleanup: Cleanup, family = linux.AF_INET): Promise<TcpSocket> {
-    const spare = this.#spare.get(family) ?? [];
-    if (spare.length === 0)
-      spare.push(...(await socketsFrom(this.#namespace, family, linux.SOCK_STREAM)));
-    this.#spare.set(family, spare);
-    return new TcpSocket(cleanup, spare.pop() as Fd);
+    return new TcpSocket(cleanup, await this.#inside.take(family));
   }
 
   /** Listens in the namespace, on a free port where none is given. */
@@ -129,18 +120,12 @@ export class Forwarding {
 /** A driver with its agent in a new namespace. */
 export async function startForwarding(
   cleanup: Cleanup,
-  options: DriverOptions = {},
+  driver: DriverOptions = {},
 ): Promise<Forwarding> {
   const namespace = await makeHost(cleanup);
   const stateDir = temporaryFolder(cleanup);
   const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({
-    child: namespace,
-    stateDir,
-    apiSocket,
-    publish: [],
-    driver: options,
-  });
+  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
   cleanup.defer(() => serving.close());
   return new Forwarding(cleanup, namespace, serving.manager as Driver);
 }
@@ -150,29 +135,4 @@ export function freePort(): number {
   const { port } = socket;
   socket.close();
   return port;
-}
-
-/** Unbound sockets of `type` in the namespace. */
-export async function socketsFrom(
-  namespace: Namespace,
-  family: number,
-  type: number,
-): Promise<readonly Fd[]> {
-  const [ours, theirs] = socketPair();
-  const channel = new Channel(ours);
-  try {
-    const program = [
-      process.execPath,
-      '--import',
-      'tsx',
-      PROGRAM,
-      ...[family, BATCH, type].map(String),
-    ];
-    await run(enter(namespace, ...program), { extraFds: [theirs.number] });
-    const [received] = [...channel.receive()];
-    return received?.fds ?? [];
-  } finally {
-    theirs.close();
-    channel.close();
-  }
 }

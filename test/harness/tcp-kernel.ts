@@ -4,7 +4,7 @@ import { Fd, must } from '../../dist/msg/fd.js';
 import * as libc from '../../dist/msg/libc.js';
 import * as linux from '../../dist/msg/linux.js';
 import type { Cleanup } from './cleanup.js';
-import type { TcpSocket } from './tcp-socket.js';
+import type { KernelSocket } from './socket.js';
 import { until } from './wait.js';
 
 const DEADLINE_MS = 10_000;
@@ -22,7 +22,7 @@ export class KernelPoll {
     cleanup.defer(() => this.#epoll.close());
   }
 
-  add({ fd }: TcpSocket, events: number): void {
+  add({ fd }: KernelSocket, events: number): void {
     scratch.view.setInt32(0, events, true);
     scratch.view.setInt32(DATA_OFFSET, fd, true);
     const { address } = scratch;
@@ -42,7 +42,7 @@ export class KernelPoll {
 }
 
 /** Waits for bytes to read, or for a connection to accept. */
-export async function readable(cleanup: Cleanup, socket: TcpSocket): Promise<void> {
+export async function readable(cleanup: Cleanup, socket: KernelSocket): Promise<void> {
   const poll = new KernelPoll(cleanup);
   poll.add(socket, linux.EPOLLIN);
   await poll.next();
@@ -66,13 +66,13 @@ export class KernelPipe {
   }
 
   /** Splices as much as there is. Returns the number of bytes, or the negative errno. */
-  fillFrom({ fd }: TcpSocket): number {
+  fillFrom({ fd }: KernelSocket): number {
     const filled = libc.splice(fd, this.#writeEnd.number, 64 * 1024, SPLICE_FLAGS);
     this.#bytes += Math.max(0, filled);
     return filled;
   }
 
-  drainTo({ fd }: TcpSocket): number {
+  drainTo({ fd }: KernelSocket): number {
     return libc.splice(this.#readEnd.number, fd, this.#bytes, SPLICE_FLAGS);
   }
 

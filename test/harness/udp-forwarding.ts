@@ -1,7 +1,6 @@
 /** A driver with its agent in a namespace, UDP servers in there and clients on this side. */
 import { DgramAsPromised, type SocketAsPromised } from 'dgram-as-promised';
 import { join } from 'node:path';
-import type { Fd } from '../../dist/msg/fd.js';
 import * as linux from '../../dist/msg/linux.js';
 import type { Spec } from '../../dist/msg/port.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
@@ -11,7 +10,8 @@ import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, temporaryFolder } from './cleanup.js';
 import { type Namespace, makeHost } from './namespaces.js';
 import { type AgentProbe, findAgent } from './tcp-agent.js';
-import { freePort, socketsFrom } from './tcp-forwarding.js';
+import { SocketsInside } from './sockets-inside.js';
+import { freePort } from './tcp-forwarding.js';
 import { UdpSocket } from './udp-socket.js';
 import { until } from './wait.js';
 
@@ -20,12 +20,12 @@ const DEADLINE_MS = 15_000;
 export class UdpForwarding {
   readonly driver: Driver;
   readonly namespace: Namespace;
-  readonly #spare = new Map<number, Fd[]>();
+  readonly #inside: SocketsInside;
 
   constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
     this.namespace = namespace;
     this.driver = driver;
-    cleanup.defer(() => [...this.#spare.values()].flat().forEach((fd) => fd.close()));
+    this.#inside = new SocketsInside(cleanup, namespace, linux.IPPROTO_UDP);
   }
 
   get agent(): AgentProbe {
@@ -45,12 +45,7 @@ export class UdpForwarding {
   /** A server's socket in the namespace, on a free port where none is given. */
   async server(cleanup: Cleanup, ip = '127.0.0.1', port = 0): Promise<UdpSocket> {
     const family = familyOf(ip);
-    const spare = this.#spare.get(family) ?? [];
-    if (spare.length === 0) {
-      spare.push(...(await socketsFrom(this.namespace, family, linux.SOCK_DGRAM)));
-    }
-    this.#spare.set(family, spare);
-    return new UdpSocket(cleanup, spare.pop() as Fd, family).bind(ip, port);
+    return new UdpSocket(cleanup, await this.#inside.take(family), family).bind(ip, port);
   }
 
   /** A free port of the host, published to `childPort`. */

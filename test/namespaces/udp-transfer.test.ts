@@ -1,10 +1,9 @@
 import { beforeAll, expect, it } from 'vitest';
-import type { Fd } from '../../dist/msg/fd.js';
-import { AF_INET, AF_INET6, SOCK_DGRAM } from '../../src/msg/linux.js';
+import { AF_INET, AF_INET6, IPPROTO_UDP } from '../../src/msg/linux.js';
 import { CLIENT_ADDRESS, makeClient, runIn } from '../harness/namespaces.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
-import { socketsFrom } from '../harness/tcp-forwarding.js';
+import { SocketsInside } from '../harness/sockets-inside.js';
 import {
   type UdpForwarding,
   next,
@@ -129,9 +128,8 @@ describeWith([userNamespaces, tool('ip')], 'datagrams through a port', () => {
   it('that a path takes in fragments only go there one by one', async () => {
     const container = await makeClient(test, forwarding.namespace);
     await runIn(forwarding.namespace, ['ip', 'link', 'set', 'client0', 'mtu', '1280']);
-    const [fd, ...others] = await socketsFrom(container, AF_INET, SOCK_DGRAM);
-    for (const other of others) other.close();
-    const server = new UdpSocket(test, fd as Fd, AF_INET).bind(CLIENT_ADDRESS.v4);
+    const fd = await new SocketsInside(test, container, IPPROTO_UDP).take(AF_INET);
+    const server = new UdpSocket(test, fd, AF_INET).bind(CLIENT_ADDRESS.v4);
     const port = await forwarding.publish(server.port, { childIP: CLIENT_ADDRESS.v4 });
     const client = udpSocket(test).connect('127.0.0.1', port);
     await expectGreeting(client, server);

@@ -67,7 +67,7 @@ printf 'uid=%s gid=%s runtime=%s\n' "$(id -u)" "$(id -g)" \
 rm -f "$share/status"
 
 # The console ends lines in its own way.
-{ machine || echo $? >"$work/failure"; } | tr -d '\r'
+{ machine || echo $? >"$work/failure"; } | sed -u 's/\r$//'
 
 if [ -s "$share/status" ]; then
   exit "$(cat "$share/status")"

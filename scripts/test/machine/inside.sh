@@ -17,6 +17,8 @@ mount --bind /var/cache/sluice-test/kernel/lib/modules /lib/modules
 modprobe --all sctp sctp_diag tun
 chmod 666 /dev/net/tun
 ip link set lo up
+# SCTP sends a message only where it fits into the socket's buffer: so that one of 1 MiB can.
+echo 1048576 >/proc/sys/net/core/wmem_max
 
 . /mnt/user
 install -d -m 0700 -o "$uid" -g "$gid" "$runtime"
