@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { PIPE_BYTES, PipePool } from '../../dist/child/pipes.js';
 import { SlabPool } from '../../dist/child/slabs.js';
-import { Pump } from '../../dist/child/tcp/pump.js';
+import { TcpPump } from '../../dist/child/tcp/pump.js';
 import { Fd } from '../../dist/msg/fd.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { type Program, start } from '../harness/processes.js';
@@ -56,7 +56,7 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     const source = await pair();
     const sink = await pair();
     const pipes = new PipePool();
-    const pump = new Pump({ reactor: { stayAwake: () => {} }, slabs: new SlabPool(), pipes });
+    const pump = new TcpPump({ reactor: { stayAwake: () => {} }, slabs: new SlabPool(), pipes });
     test.defer(() => {
       pump.release();
       const pipe = pipes.take();

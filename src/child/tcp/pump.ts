@@ -26,6 +26,7 @@ import type { Region } from '../../msg/libc.js';
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import { PIPE_BYTES, type Pipe, type PipePool } from '../pipes.js';
+import type { Pump, PumpResult } from '../pump.js';
 import type { Reactor } from '../reactor.js';
 import { COPY_BYTES, type SlabPool } from '../slabs.js';
 
@@ -35,17 +36,6 @@ const TURN_BYTES = 512 * 1024;
 const STREAM_MOMENTUM = 4;
 const SPLICE_FLAGS = linux.SPLICE_F_MOVE | linux.SPLICE_F_NONBLOCK;
 
-export type PumpResult =
-  /** Waits for an edge. */
-  | 'waiting'
-  /** Its share of the turn is used up. */
-  | 'again'
-  /** The source has ended and all that it sent was handed over. */
-  | 'ended'
-  /** The source, or the sink, is broken; `error` says why. */
-  | 'sourceFailed'
-  | 'sinkFailed';
-
 export interface Buffers {
   /** For a stream that comes as fast as it is taken. */
   readonly reactor: Pick<Reactor, 'stayAwake'>;
@@ -53,14 +43,10 @@ export interface Buffers {
   readonly pipes: PipePool;
 }
 
-export class Pump {
-  /** The source may have bytes, or its end, to read. */
+export class TcpPump implements Pump {
   readable = true;
-  /** The sink may take bytes. */
   writable = true;
-  /** Urgent data or a reset was announced: a short read no longer means that the source is dry. */
   untilDry = false;
-  /** The source's FIN has arrived: the read that doesn't fill the buffer is the last one. */
   hungUp = false;
   /** Negative errno of a failure. */
   error = 0;
@@ -100,12 +86,10 @@ export class Pump {
     }
   }
 
-  /** Hands over what is held, without reading more: the last act of a source that was reset. */
   flush(sink: number): PumpResult {
     return this.#drain(sink) ?? 'ended';
   }
 
-  /** Gives up whatever it holds. */
   release(): void {
     if (this.#slab !== undefined) this.#buffers.slabs.give(this.#slab);
     this.#slab = undefined;

@@ -1,5 +1,6 @@
 /**
- * One forwarded TCP connection: the client's socket, the server's socket, a pump each way.
+ * One forwarded connection: the client's socket, the server's socket, a pump each way. What it says
+ * of FIN and reset holds for SCTP's SHUTDOWN and ABORT too; the pumps know the differences.
  *
  *   connecting ─► open ─► closed        both directions ended: plain close
  *        │          ├───► resetting ─► closed   one side was reset: the other one is reset too,
@@ -16,20 +17,13 @@
  *   the reactor at the end of the turn.
  */
 
-import * as linux from '../../msg/linux.js';
-import type { Expiring } from '../deadlines.js';
-import { Dialling } from '../dialling.js';
-import type { Handler, Task } from '../reactor.js';
-import { Pump } from './pump.js';
-import {
-  connectError,
-  connectTo,
-  resetNow,
-  resetOnClose,
-  sendQueueBytes,
-  shutdownWrite,
-} from './sockets.js';
-import type { TcpForwarder, TcpPort } from './forwarder.js';
+import * as linux from '../msg/linux.js';
+import type { Expiring } from './deadlines.js';
+import type { Handler, Task } from './reactor.js';
+import type { Connections, ListeningPort } from './connections.js';
+import { type ConnectTo, Dialling } from './dialling.js';
+import type { Pump } from './pump.js';
+import { connectError, resetNow, resetOnClose, shutdownWrite } from './sockets.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
 const READ_EVENTS =
@@ -71,8 +65,8 @@ class Side implements Handler {
 
 export class Flow implements Task, Expiring {
   deadline = 0;
-  readonly #forwarder: TcpForwarder;
-  readonly #port: TcpPort;
+  readonly #connections: Connections;
+  readonly #port: ListeningPort;
   readonly #client: Side;
   readonly #server: Side;
   #state: State = 'connecting';
@@ -81,12 +75,19 @@ export class Flow implements Task, Expiring {
   #resetAt = 0;
 
   /** `address` is the client's, as a sockaddr. */
-  constructor(forwarder: TcpForwarder, port: TcpPort, clientFd: number, address: Uint8Array) {
-    this.#forwarder = forwarder;
+  constructor(
+    connections: Connections,
+    port: ListeningPort,
+    clientFd: number,
+    address: Uint8Array,
+  ) {
+    this.#connections = connections;
     this.#port = port;
-    this.#dialling = new Dialling(connectTo, forwarder.sources, port.targets, address);
-    const up = new Pump(forwarder.buffers);
-    const down = new Pump(forwarder.buffers);
+    const connectTo: ConnectTo = (server, source) =>
+      connections.connectTo(server, source, clientFd);
+    this.#dialling = new Dialling(connectTo, connections.sources, port.targets, address);
+    const up = connections.newPump();
+    const down = connections.newPump();
     this.#client = new Side(this, up, down);
     this.#server = new Side(this, down, up);
     this.#client.fd = clientFd;
@@ -100,12 +101,12 @@ export class Flow implements Task, Expiring {
   #attempt(): void {
     const fd = this.#dialling.next();
     if (fd === undefined) {
-      this.#forwarder.counters.refused++;
+      this.#connections.counters.refused++;
       return this.#abort();
     }
     if (fd < 0) return this.#shed(fd);
     this.#server.fd = fd;
-    const { reactor, connecting, connectingAsClient } = this.#forwarder;
+    const { reactor, connecting, connectingAsClient } = this.#connections;
     const watched = reactor.add(fd, EDGES, this.#server);
     if (watched < 0) return this.#shed(watched);
     (this.#dialling.bearsClient ? connectingAsClient : connecting).set(this);
@@ -144,8 +145,8 @@ export class Flow implements Task, Expiring {
 
   #onConnected(events: number): void {
     if ((events & WRITE_EVENTS) === 0) return;
-    this.#forwarder.connecting.clear(this);
-    this.#forwarder.connectingAsClient.clear(this);
+    this.#connections.connecting.clear(this);
+    this.#connections.connectingAsClient.clear(this);
     const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
     const error = failed ? connectError(this.#server.fd) : 0;
     // A refused connect is ECONNREFUSED: these come after the server had accepted, and perhaps spoken.
@@ -155,7 +156,7 @@ export class Flow implements Task, Expiring {
       return this.#attemptAgain();
     }
     // Watched from here on only: before, nothing could have been done with its bytes.
-    const watched = this.#forwarder.reactor.add(this.#client.fd, EDGES, this.#client);
+    const watched = this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
     if (watched < 0) return this.#shed(watched);
     this.#dialling.connected();
     this.#state = 'open';
@@ -164,7 +165,7 @@ export class Flow implements Task, Expiring {
   }
 
   #attemptAgain(): void {
-    this.#forwarder.reactor.close(this.#server.fd);
+    this.#connections.reactor.close(this.#server.fd);
     this.#server.fd = -1;
     this.#attempt();
   }
@@ -218,7 +219,7 @@ export class Flow implements Task, Expiring {
     if (side.broken) return;
     side.broken = true;
     this.#resetAt = performance.now() + RESET_GRACE_MS;
-    this.#forwarder.resetting.set(this);
+    this.#connections.resetting.set(this);
   }
 
   #reset(broken: Side, other: Side): void {
@@ -233,7 +234,8 @@ export class Flow implements Task, Expiring {
     const other = this.#client.broken ? this.#server : this.#client;
     if (performance.now() < this.#resetAt) {
       const isFlushed = this.#state === 'resetting' && other.in.flush(other.fd) !== 'waiting';
-      if (!isFlushed || sendQueueBytes(other.fd) > 0) return this.#forwarder.resetting.set(this);
+      if (!isFlushed || this.#connections.unacknowledged(other.fd) > 0)
+        return this.#connections.resetting.set(this);
     }
     resetOnClose(other.fd);
     this.#close();
@@ -242,12 +244,12 @@ export class Flow implements Task, Expiring {
   #queue(): void {
     if (this.#queued) return;
     this.#queued = true;
-    this.#forwarder.reactor.again(this);
+    this.#connections.reactor.again(this);
   }
 
   /** Out of fds or memory: the newest flow goes, the listener rests, all others go on. */
   #shed(error: number): void {
-    this.#forwarder.overloaded(this.#port, error);
+    this.#connections.overloaded(this.#port, error);
     this.#abort();
   }
 
@@ -259,7 +261,7 @@ export class Flow implements Task, Expiring {
   }
 
   #close(): void {
-    const { reactor, connecting, connectingAsClient, resetting } = this.#forwarder;
+    const { reactor, connecting, connectingAsClient, resetting } = this.#connections;
     connecting.clear(this);
     connectingAsClient.clear(this);
     resetting.clear(this);
@@ -268,6 +270,6 @@ export class Flow implements Task, Expiring {
       side.out.release();
       if (side.fd >= 0) reactor.close(side.fd);
     }
-    this.#forwarder.forget(this, this.#port);
+    this.#connections.forget(this, this.#port);
   }
 }

@@ -7,14 +7,14 @@
  */
 
 import { closeSync, openSync } from 'node:fs';
-import { SluiceError } from '../../msg/errors.js';
-import { must, type Fd } from '../../msg/fd.js';
-import * as linux from '../../msg/linux.js';
-import type { ShedReason } from '../../msg/overload.js';
-import type { Expiring } from '../deadlines.js';
-import { exhaustedBy } from '../overload.js';
-import type { Handler } from '../reactor.js';
-import type { TcpForwarder, TcpPort } from './forwarder.js';
+import { SluiceError } from '../msg/errors.js';
+import { must, type Fd } from '../msg/fd.js';
+import * as linux from '../msg/linux.js';
+import type { ShedReason } from '../msg/overload.js';
+import type { Expiring } from './deadlines.js';
+import type { Handler } from './reactor.js';
+import type { Connections, ListeningPort } from './connections.js';
+import { exhaustedBy } from './overload.js';
 import { acceptedAddress, acceptFrom, isListening } from './sockets.js';
 
 /** Connections taken in one turn, so that a flood leaves time for the flows that exist. */
@@ -33,18 +33,18 @@ function refillReserve(): void {
 
 export class Listener implements Handler, Expiring {
   deadline = 0;
-  readonly #forwarder: TcpForwarder;
+  readonly #connections: Connections;
   readonly #socket: Fd;
-  #port: TcpPort | undefined;
+  #port: ListeningPort | undefined;
 
-  constructor(forwarder: TcpForwarder, socket: Fd) {
-    this.#forwarder = forwarder;
+  constructor(connections: Connections, socket: Fd) {
+    this.#connections = connections;
     this.#socket = socket;
     refillReserve();
   }
 
   /** Throws for a socket that isn't listening. */
-  start(port: TcpPort): void {
+  start(port: ListeningPort): void {
     if (!isListening(this.#socket.number)) {
       throw new SluiceError(
         'ERR_LISTENER',
@@ -52,14 +52,14 @@ export class Listener implements Handler, Expiring {
       );
     }
     this.#port = port;
-    must(this.#forwarder.reactor.add(this.#socket.number, linux.EPOLLIN, this), 'epoll_ctl');
+    must(this.#connections.reactor.add(this.#socket.number, linux.EPOLLIN, this), 'epoll_ctl');
   }
 
   onEvents(): void {
     for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
       const fd = acceptFrom(this.#socket.number);
       if (fd >= 0) {
-        this.#forwarder.accepted(this.#port as TcpPort, fd, acceptedAddress());
+        this.#connections.accepted(this.#port as ListeningPort, fd, acceptedAddress());
         continue;
       }
       if (fd === linux.EAGAIN) return;
@@ -72,19 +72,19 @@ export class Listener implements Handler, Expiring {
   /** A flow may outlive its listener and ask for this all the same. */
   pause(): void {
     if (!this.#socket.isOpen) return;
-    this.#forwarder.reactor.modify(this.#socket.number, 0);
-    this.#forwarder.paused.set(this);
+    this.#connections.reactor.modify(this.#socket.number, 0);
+    this.#connections.paused.set(this);
   }
 
   resume(): void {
     refillReserve();
-    this.#forwarder.reactor.modify(this.#socket.number, linux.EPOLLIN);
+    this.#connections.reactor.modify(this.#socket.number, linux.EPOLLIN);
   }
 
   /** At once, not at the end of the turn: whoever asked may bind the address as soon as it hears. */
   close(): void {
-    this.#forwarder.paused.clear(this);
-    this.#forwarder.reactor.remove(this.#socket.number);
+    this.#connections.paused.clear(this);
+    this.#connections.reactor.remove(this.#socket.number);
     this.#socket.close();
   }
 
@@ -96,7 +96,7 @@ export class Listener implements Handler, Expiring {
       for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
         const fd = acceptFrom(this.#socket.number);
         if (fd < 0) break;
-        this.#forwarder.shed(fd, reason);
+        this.#connections.shed(fd, reason);
       }
       // At once: another listener or flow might take what this one gave back.
       refillReserve();

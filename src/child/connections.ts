@@ -1,0 +1,115 @@
+/** All ports of a protocol that has connections: their listeners, their flows and what these share. */
+
+import type { ShedReason } from '../msg/overload.js';
+import type { TransportStats } from '../msg/stats.js';
+import type { Fd } from '../msg/fd.js';
+import { Deadlines } from './deadlines.js';
+import { Flow } from './flow.js';
+import type { ForwardedPort, Forwarder } from './forwarder.js';
+import { Listener } from './listener.js';
+import { exhaustedBy, type FlowCount, type Overload } from './overload.js';
+import type { Pump } from './pump.js';
+import type { Reactor } from './reactor.js';
+import { resetNow } from './sockets.js';
+import type { SourceAddresses } from './source.js';
+import type { Targets } from './targets.js';
+
+/** The server is in this kernel: it answers at once or not at all. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Shorter: without an answer the flow is dialled once more, without the client's address. */
+const CONNECT_AS_CLIENT_TIMEOUT_MS = 3000;
+const RESET_POLL_MS = 5;
+const ACCEPT_PAUSE_MS = 100;
+
+export interface ListeningPort extends FlowCount {
+  readonly id: number;
+  readonly targets: Targets;
+  readonly listeners: readonly Listener[];
+}
+
+export abstract class Connections implements Forwarder {
+  readonly reactor: Reactor;
+  readonly connecting = new Deadlines<Flow>(CONNECT_TIMEOUT_MS, (flow) => flow.onDeadline());
+  readonly connectingAsClient = new Deadlines<Flow>(CONNECT_AS_CLIENT_TIMEOUT_MS, (flow) =>
+    flow.onDeadline(),
+  );
+  readonly resetting = new Deadlines<Flow>(RESET_POLL_MS, (flow) => flow.onDeadline());
+  readonly paused = new Deadlines<Listener>(ACCEPT_PAUSE_MS, (listener) => listener.resume());
+  readonly sources: SourceAddresses;
+  readonly counters = { accepted: 0, refused: 0, shed: 0 };
+  /** Messages that were not delivered, by reason. */
+  readonly drops: Record<string, number> = {};
+  readonly #overload: Overload;
+  readonly #flows = new Set<Flow>();
+
+  constructor(reactor: Reactor, sources: SourceAddresses, overload: Overload) {
+    this.#overload = overload;
+    this.reactor = reactor;
+    this.sources = sources;
+    const { connecting, connectingAsClient, resetting, paused } = this;
+    for (const clock of [connecting, connectingAsClient, resetting, paused]) {
+      reactor.addClock(clock);
+    }
+  }
+
+  abstract newPump(): Pump;
+
+  /**
+   * A new socket that connects to `server`, from the address `source` if there is one, for the
+   * client that was accepted as `clientFd`; or the negative errno.
+   */
+  abstract connectTo(server: Uint8Array, source: Uint8Array | undefined, clientFd: number): number;
+
+  /** Not 0 while the peer hasn't acknowledged all that was sent to it. */
+  abstract unacknowledged(fd: number): number;
+
+  stats(): TransportStats {
+    const { kept: sourceKept, lost: sourceLost } = this.sources;
+    return { flows: this.#flows.size, ...this.counters, sourceKept, sourceLost, drops: this.drops };
+  }
+
+  addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort {
+    const listeners = sockets.map((socket) => new Listener(this, socket));
+    const close = () => {
+      for (const listener of listeners) listener.close();
+    };
+    try {
+      const port = { id, targets, listeners, flows: 0 };
+      for (const listener of listeners) listener.start(port);
+    } catch (error) {
+      close();
+      throw error;
+    }
+    return { close };
+  }
+
+  accepted(port: ListeningPort, fd: number, address: Uint8Array): void {
+    const reason = this.#overload.admit(port);
+    if (reason !== undefined) return this.shed(fd, reason);
+    this.counters.accepted++;
+    const flow = new Flow(this, port, fd, address);
+    this.#flows.add(flow);
+    flow.connect();
+  }
+
+  forget(flow: Flow, port: ListeningPort): void {
+    if (this.#flows.delete(flow)) this.#overload.left(port);
+  }
+
+  /** Resets a client that was accepted only to hear that. */
+  shed(fd: number, reason: ShedReason): void {
+    this.#count(reason);
+    resetNow(fd);
+  }
+
+  /** A flow of this port found no fd or memory: let those that are open end before taking more. */
+  overloaded(port: ListeningPort, error: number): void {
+    this.#count(exhaustedBy(error) ?? 'memory');
+    for (const listener of port.listeners) listener.pause();
+  }
+
+  #count(reason: ShedReason): void {
+    this.counters.shed++;
+    this.#overload.shed(reason);
+  }
+}
