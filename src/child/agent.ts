@@ -15,6 +15,7 @@ import {
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
+import { kernelTransports } from '../msg/transports.js';
 import { Overload } from './overload.js';
 import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
@@ -53,7 +54,12 @@ class Control implements Handler, Disposable {
 
   start(): void {
     this.#reactor.add(this.#channel.fd, linux.EPOLLIN, this);
-    this.#send({ type: 'hello', version: PROTOCOL_VERSION, pid: process.pid });
+    this.#send({
+      type: 'hello',
+      version: PROTOCOL_VERSION,
+      pid: process.pid,
+      transports: kernelTransports(),
+    });
   }
 
   onEvents(): void {

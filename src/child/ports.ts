@@ -14,6 +14,7 @@ import type { Overload } from './overload.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
 import { HOLD_MS, Targets } from './targets.js';
+import { SctpForwarder } from './sctp/forwarder.js';
 import { TcpForwarder } from './tcp/forwarder.js';
 import { UdpForwarder } from './udp/forwarder.js';
 
@@ -39,6 +40,7 @@ export class AgentPorts {
     this.#forwarders = new Map<Transport, Forwarder>([
       ['tcp', new TcpForwarder(reactor, this.#pipes, overload)],
       ['udp', this.#udp],
+      ['sctp', new SctpForwarder(reactor, overload)],
     ]);
     reactor.addClock(this.#holding);
     reactor.addClock(overload);

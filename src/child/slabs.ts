@@ -9,15 +9,23 @@ const WARM_SLABS = 64;
 
 export class SlabPool {
   /** Where everything is received first; only what can't be sent on moves to a slab. */
-  readonly shared: Region = allocate(COPY_BYTES);
+  readonly shared: Region;
+  readonly #slabBytes: number;
+  readonly #warmSlabs: number;
   readonly #idle: Region[] = [];
+
+  constructor(slabBytes = COPY_BYTES, warmSlabs = WARM_SLABS) {
+    this.shared = allocate(slabBytes);
+    this.#slabBytes = slabBytes;
+    this.#warmSlabs = warmSlabs;
+  }
 
   /** Undefined when the system has no memory left. */
   take(): Region | undefined {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     try {
-      return allocate(COPY_BYTES);
+      return allocate(this.#slabBytes);
     } catch {
       return undefined;
     }
@@ -25,7 +33,7 @@ export class SlabPool {
 
   give(slab: Region): void {
     // Beyond a few, the address range is kept but its pages go back.
-    if (this.#idle.length >= WARM_SLABS) giveBackPages(slab);
+    if (this.#idle.length >= this.#warmSlabs) giveBackPages(slab);
     this.#idle.push(slab);
   }
 }

@@ -28,6 +28,8 @@ export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
 export const SO_DOMAIN = 39;
 export const SO_MEMINFO = 55;
+/** Index of its u32: bytes that were sent and not acknowledged, and what they take in memory. */
+export const SK_MEMINFO_WMEM_QUEUED = 5;
 
 export const IPPROTO_IP = 0;
 export const IP_TOS = 1;
@@ -55,6 +57,7 @@ export const IPV6_TRANSPARENT = 75;
 export const MSG_PEEK = 0x2;
 export const MSG_CTRUNC = 0x8;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_EOR = 0x80;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
@@ -111,7 +114,10 @@ export const ENOBUFS = -errno.ENOBUFS;
 export const EMSGSIZE = -errno.EMSGSIZE;
 export const ECONNREFUSED = -errno.ECONNREFUSED;
 export const ECONNRESET = -errno.ECONNRESET;
+/** Of SCTP: the peer has asked for the end. node:os has no such constant. */
+export const ESHUTDOWN = -108;
 export const EINPROGRESS = -errno.EINPROGRESS;
+export const EPROTONOSUPPORT = -errno.EPROTONOSUPPORT;
 export const EAFNOSUPPORT = -errno.EAFNOSUPPORT;
 export const EADDRINUSE = -errno.EADDRINUSE;
 export const EADDRNOTAVAIL = -errno.EADDRNOTAVAIL;

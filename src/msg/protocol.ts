@@ -9,7 +9,7 @@ import ipaddr from 'ipaddr.js';
 import { SluiceError } from './errors.js';
 import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
 import { type FlowLimits, parseFlowLimits, parseShedCounts, type ShedCounts } from './overload.js';
-import { PROTOS, type Proto } from './port.js';
+import { PROTOS, type Proto, type Transport, TRANSPORTS } from './port.js';
 import type { Address } from './sockaddr.js';
 import { type AgentStats, parseAgentStats } from './stats.js';
 import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
@@ -43,6 +43,11 @@ export interface Hello {
   readonly pid: number;
 }
 
+export interface AgentHello extends Hello {
+  /** What the agent can make sockets of. */
+  readonly transports: readonly Transport[];
+}
+
 export type ToAgent =
   | Hello
   | {
@@ -70,7 +75,7 @@ export interface Resolution {
 }
 
 export type ToParent =
-  | Hello
+  | AgentHello
   | { readonly type: 'resolve'; readonly id: number }
   /** At most once a second: what was shed since the last time. */
   | { readonly type: 'shed'; readonly counts: ShedCounts }
@@ -138,7 +143,7 @@ export function parseToParent(value: unknown): ToParent {
   const fields = fieldsOf(value, 'message');
   switch (fields['type']) {
     case 'hello':
-      return hello(fields);
+      return agentHello(fields);
     case 'resolve':
       return { type: 'resolve', id: integer(fields, 'id', 1) };
     case 'shed':
@@ -179,6 +184,13 @@ function hello(fields: Fields): Hello {
     );
   }
   return { type: 'hello', version, pid: integer(fields, 'pid', 1) };
+}
+
+function agentHello(fields: Fields): AgentHello {
+  const greeting = hello(fields);
+  const given = fields['transports'];
+  if (!Array.isArray(given)) throw invalid('transports', given, 'a list');
+  return { ...greeting, transports: TRANSPORTS.filter((name) => given.includes(name)) };
 }
 
 function agentPort(fields: Fields): AgentPort {

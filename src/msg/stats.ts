@@ -26,7 +26,7 @@ export interface TransportStats {
 }
 
 /**
- * Why a flow goes without its client's address: `disabled` in this namespace; a `loopback` client;
+ * Why a flow goes without its client's address: `disabled` in this namespace, or for SCTP; a `loopback` client;
  * client and server of different `family`; the client's address lies in a network of the child
  * namespace, so that replies would stay there (`overlap`); the server is a process of the namespace
  * itself, and what it answers over UDP would not come back (`local`); the kernel `refused` the address.

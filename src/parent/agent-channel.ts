@@ -10,6 +10,7 @@ import type { ShedCounts } from '../msg/overload.js';
 import {
   parseToParent,
   PROTOCOL_VERSION,
+  type AgentHello,
   type Hello,
   type Resolution,
   type ToAgent,
@@ -23,7 +24,7 @@ const REQUEST_TIMEOUT_MS = 5000;
 /** Sent without a number, answered by nothing. */
 type Notice = Extract<ToAgent, { type: 'targets' }>;
 type Unasked = Extract<ToParent, { type: 'resolve' | 'shed' }>;
-export type Reply = Exclude<ToParent, Hello | Unasked>;
+export type Reply = Exclude<ToParent, AgentHello | Unasked>;
 /** Distributes over the union, which the built-in Omit does not. */
 type Unnumbered<T> = T extends unknown ? Omit<T, 'request'> : never;
 export type Request = Unnumbered<Exclude<ToAgent, Hello | Notice>>;
@@ -35,7 +36,7 @@ interface Pending {
 }
 
 export interface AgentEvents {
-  onGreeted(): void;
+  onGreeted(hello: AgentHello): void;
   /** The agent wants to know the DNAT targets of a port: `answer` it. */
   onResolve(id: number): void;
   onShed(counts: ShedCounts): void;
@@ -108,7 +109,7 @@ export class AgentChannel {
   }
 
   #onMessage(message: ToParent): void {
-    if (message.type === 'hello') return this.#events.onGreeted();
+    if (message.type === 'hello') return this.#events.onGreeted(message);
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
     if (message.type === 'shed') return this.#events.onShed(message.counts);
     const pending = this.#settle(message.request);

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { FlowLimits } from '../msg/overload.js';
-import type { ChildContext } from '../msg/port.js';
+import type { ChildContext, Transport } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
@@ -27,10 +27,18 @@ export interface AgentOptions {
 export class AgentProcess {
   /** Resolves with the reason once the process has ended, wanted or not. */
   readonly ended: Promise<SluiceError>;
+  /** What it can make sockets of. */
+  readonly transports: readonly Transport[];
   readonly #channel: AgentChannel;
   readonly #process: ChildProcess;
 
-  private constructor(process: ChildProcess, channel: AgentChannel, ended: Promise<SluiceError>) {
+  private constructor(
+    process: ChildProcess,
+    channel: AgentChannel,
+    ended: Promise<SluiceError>,
+    transports: readonly Transport[],
+  ) {
+    this.transports = transports;
     this.#process = process;
     this.#channel = channel;
     this.ended = ended;
@@ -69,9 +77,9 @@ export class AgentProcess {
         START_TIMEOUT_MS,
       );
       const channel = new AgentChannel(poller, new Channel(ours), {
-        onGreeted() {
+        onGreeted({ transports }) {
           clearTimeout(timer);
-          fulfil(new AgentProcess(process, channel, ended));
+          fulfil(new AgentProcess(process, channel, ended, transports));
         },
         onResolve(id) {
           void resolve(id, process.pid ?? 0).then((resolution) => channel.answer(id, resolution));

@@ -20,14 +20,18 @@ import { AgentProcess } from './agent.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
+import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 import { warn } from './warn.js';
 
-const PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'tcp6', 'udp', 'udp4', 'udp6'];
+const PROTOS: readonly Proto[] = [
+  ...(['tcp', 'tcp4', 'tcp6', 'udp', 'udp4', 'udp6'] as const),
+  ...(['sctp', 'sctp4', 'sctp6'] as const),
+];
 /** The tap has one address, and it is an IPv4 one. */
-const TAP_PROTOS: readonly Proto[] = ['tcp', 'tcp4', 'udp', 'udp4'];
+const TAP_PROTOS = PROTOS.filter((proto) => !proto.endsWith('6'));
 
 /** An agent that lived shorter has met something that the next one would meet as well. */
 const MIN_AGENT_LIFE_MS = 1000;
@@ -55,6 +59,7 @@ export interface DriverOptions {
 
 export class Driver implements ParentDriver {
   readonly #options: DriverOptions;
+  readonly #protos: Protos;
   readonly #table: PortTable;
   /** The agent that serves now, or will once it has every port. */
   #agent: Promise<AgentProcess> = Promise.reject(
@@ -66,6 +71,7 @@ export class Driver implements ParentDriver {
   constructor(options: DriverOptions = {}) {
     this.#options = options;
     this.#agent.catch(() => {});
+    this.#protos = new Protos(options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS);
     this.#table = new PortTable(this.#protos, {
       addPort: (port, sockets) => this.#ask((agent) => agent.addPort(port, sockets)),
       removePort: (id) => this.#ask((agent) => agent.removePort(id)),
@@ -92,9 +98,9 @@ export class Driver implements ParentDriver {
   async info(): Promise<PortDriverInfo> {
     return {
       driver: 'sluice',
-      protos: this.#protos,
+      protos: this.#protos.list,
       disallowLoopbackChildIP: this.#options.childHostIP === 'tap',
-      sourceIP: sourceIPInfo(await this.#sources, await this.#statsNow()),
+      sourceIP: sourceIPInfo(this.#protos.list, await this.#sources, await this.#statsNow()),
     };
   }
 
@@ -146,10 +152,6 @@ export class Driver implements ParentDriver {
     return { ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts };
   }
 
-  get #protos(): readonly Proto[] {
-    return this.#options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS;
-  }
-
   #newRun(child: ChildContext): Run {
     const resolver = new DnatResolver(child, { onProblem: ({ message }) => warn(message) });
     return { child, poller: new Poller(), resolver, isOver: false };
@@ -164,6 +166,7 @@ export class Driver implements ParentDriver {
       (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, run.resolver),
     );
     const startedAt = performance.now();
+    this.#protos.agents = agent.transports;
     try {
       await agent.setUdpTimeouts(this.#udpTimeouts);
       const { maxFlows = 0, maxFlowsPerPort = 0 } = this.#options;

@@ -11,7 +11,9 @@ import { errnoName, Fd, must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
+import { setSctpOptions } from '../msg/sctp.js';
 import { encodeSockAddr, familyOf, parseIP } from '../msg/sockaddr.js';
+import { SOCKET_KINDS } from '../msg/transports.js';
 import { setDatagramOptions, setPktinfo } from '../msg/udp-options.js';
 import { explainBindError } from './bind-error.js';
 
@@ -20,6 +22,11 @@ const BACKLOG = 65535;
 const KEEPALIVE_IDLE_S = 60;
 const KEEPALIVE_INTERVAL_S = 15;
 const KEEPALIVE_PROBES = 8;
+/**
+ * What an association with a client may have; with the server, it gets as many. The kernel takes 24
+ * bytes for every stream out from the start, whether it is used or not.
+ */
+const MOST_STREAMS = { in: 65_535, out: 4096 };
 /** struct ifreq: the interface's name with its NUL, then here its index as an int. */
 const IFREQ_BYTES = 40;
 const IFNAMSIZ = 16;
@@ -31,17 +38,6 @@ export interface HostAddress {
   /** The other family of a wildcard: no reason to fail on a host that has no IPv6. */
   readonly isOptional: boolean;
 }
-
-interface Kind {
-  readonly type: number;
-  readonly protocol: number;
-}
-
-const KINDS: Readonly<Record<Transport, Kind>> = {
-  tcp: { type: linux.SOCK_STREAM, protocol: linux.IPPROTO_TCP },
-  udp: { type: linux.SOCK_DGRAM, protocol: linux.IPPROTO_UDP },
-  sctp: { type: linux.SOCK_STREAM, protocol: linux.IPPROTO_SCTP },
-};
 
 const scratch = libc.allocate(4096);
 
@@ -97,7 +93,7 @@ function listenOn({ ip, port }: HostAddress, transport: Transport): Fd | number 
   const zone = ip.split('%')[1];
   const sockaddr = encodeSockAddr({ ip, port }, zone === undefined ? 0 : interfaceIndex(zone));
   const family = familyOf(ip);
-  const { type, protocol } = KINDS[transport];
+  const { type, protocol } = SOCKET_KINDS[transport];
   const number = libc.socket(family, type | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC, protocol);
   if (number < 0) return number;
   const socket = new Fd(number);
@@ -107,6 +103,7 @@ function listenOn({ ip, port }: HostAddress, transport: Transport): Fd | number 
     setDatagramOptions(number, family);
     setPktinfo(number, family);
   }
+  if (transport === 'sctp') setSctpOptions(number, MOST_STREAMS);
   // Connections of an earlier run in TIME_WAIT don't keep the address busy. On UDP sockets the
   // option would let two of them have one address.
   if (transport !== 'udp') setOption(number, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);

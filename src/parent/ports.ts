@@ -13,6 +13,7 @@ import type { AgentPort } from '../msg/protocol.js';
 import { validateSpec } from '../msg/spec.js';
 import { dialAddresses, isLoopback } from './dial.js';
 import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
+import type { Protos } from './protos.js';
 
 /** Who forwards the ports. */
 export interface PortServer {
@@ -28,12 +29,12 @@ interface Port {
 }
 
 export class PortTable implements Manager {
-  readonly #protos: readonly Proto[];
+  readonly #protos: Protos;
   readonly #server: PortServer;
   readonly #ports = new Map<number, Port>();
   #lastId = 0;
 
-  constructor(protos: readonly Proto[], server: PortServer) {
+  constructor(protos: Protos, server: PortServer) {
     this.#protos = protos;
     this.#server = server;
   }
@@ -90,7 +91,7 @@ export class PortTable implements Manager {
 
   async #open(id: number, given: Spec): Promise<Status> {
     const spec = validateSpec(given);
-    this.#checkProto(spec);
+    this.#protos.check(spec.proto);
     const addresses = hostAddresses(spec);
     this.#checkConflict(spec.proto, addresses);
     const port: Port = { status: { id, spec }, addresses, sockets: [], state: 'opening' };
@@ -105,14 +106,6 @@ export class PortTable implements Manager {
       this.#forget(id, port);
       throw error;
     }
-  }
-
-  #checkProto({ proto }: Spec): void {
-    if (this.#protos.includes(proto)) return;
-    throw new SluiceError(
-      'ERR_PROTO',
-      `protocol ${proto} is not supported; this driver publishes ${this.#protos.join(', ')}`,
-    );
   }
 
   #checkConflict(proto: Proto, addresses: readonly HostAddress[]): void {

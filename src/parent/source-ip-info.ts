@@ -1,20 +1,34 @@
 /** What `/v1/info` tells about source addresses: nothing about them may be silent. */
 
-import type { SourceIPInfo, SourceIPState } from '../msg/port.js';
+import type { Proto, SourceIPInfo, SourceIPState } from '../msg/port.js';
 import { SOURCE_LOSSES, type AgentStats } from '../msg/stats.js';
 import type { SourceAddressing } from './source-address/set-up.js';
 
 export const SWITCHED_OFF = without('switched off by --source-ip-transparent=false');
 export const NOT_SET_UP = without('the port driver is not running');
 
-/** `stats` are the agent's; undefined while there is none. */
+/** Its routing takes only addresses of the machine as sources, whatever the socket is bound to. */
+const NO_FOREIGN_IPV4 = 'Linux sends no SCTP from an IPv4 address of somebody else';
+
+/** `protos` are those published; `stats` are the agent's, undefined while there is none. */
 export function sourceIPInfo(
+  published: readonly Proto[],
   { ipv4, ipv6, reason = '' }: SourceAddressing,
   stats: AgentStats | undefined,
 ): SourceIPInfo {
   const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
   const [v4, v6] = [state(ipv4), state(ipv6)];
-  const protos = { tcp4: v4, tcp6: v6, udp4: v4, udp6: v6 };
+  const states: Readonly<Partial<Record<Proto, SourceIPState>>> = {
+    tcp4: v4,
+    tcp6: v6,
+    udp4: v4,
+    udp6: v6,
+    sctp4: ipv4 ? { kept: false, reason: NO_FOREIGN_IPV4 } : v4,
+    sctp6: v6,
+  };
+  const protos = Object.fromEntries(
+    published.flatMap((proto) => (states[proto] === undefined ? [] : [[proto, states[proto]]])),
+  );
   const transports = Object.values(stats?.transports ?? {});
   const lost = SOURCE_LOSSES.map(
     (loss) => [loss, sum(transports.map(({ sourceLost }) => sourceLost[loss]))] as const,

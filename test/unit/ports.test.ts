@@ -5,6 +5,7 @@ import { messageOf, SluiceError } from '../../src/msg/errors.js';
 import type { Spec } from '../../src/msg/port.js';
 import type { AgentPort } from '../../src/msg/protocol.js';
 import { PortTable, type PortServer } from '../../src/parent/ports.js';
+import { Protos } from '../../src/parent/protos.js';
 import { until } from '../harness/wait.js';
 import { freePort } from './support/free-port.js';
 
@@ -46,7 +47,7 @@ let spec: Spec;
 
 beforeEach(async () => {
   server = new Server();
-  table = new PortTable(['tcp', 'tcp4', 'tcp6'], server);
+  table = new PortTable(new Protos(['tcp', 'tcp4', 'tcp6']), server);
   spec = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: await freePort(), childPort: 80 };
   return () => table.close();
 });
@@ -109,6 +110,25 @@ describe('adding', () => {
     await expect(table.addPort({ ...spec, proto: 'udp' })).rejects.toThrow(
       'protocol udp is not supported; this driver publishes tcp, tcp4, tcp6',
     );
+  });
+
+  test.each([
+    [['tcp'], ['tcp', 'sctp']],
+    [['tcp', 'sctp'], ['tcp']],
+  ] as const)('SCTP sockets on one side only are none: %j here, %j inside', (here, inside) => {
+    const protos = new Protos(['tcp', 'sctp4'], here);
+    protos.agents = inside;
+    expect(protos.list).toEqual(['tcp']);
+    expect(() => protos.check('sctp4')).toThrow(
+      'protocol sctp4 is not supported by this kernel; load its module with `sudo modprobe sctp` and start the driver again',
+    );
+  });
+
+  test('SCTP sockets on both sides are enough for its protocols', () => {
+    const protos = new Protos(['tcp', 'sctp4'], ['tcp', 'sctp']);
+    protos.agents = ['tcp', 'sctp'];
+    expect(protos.list).toEqual(['tcp', 'sctp4']);
+    protos.check('sctp4');
   });
 
   test('a spec that came past every check is refused, not listened on', async () => {

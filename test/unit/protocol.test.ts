@@ -14,6 +14,7 @@ import {
 import { rawFrame } from './support/socketpair.js';
 
 const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: 4711 } as const;
+const AGENT_HELLO = { ...HELLO, transports: ['tcp', 'sctp'] } as const;
 const ADD_PORT = {
   type: 'addPort',
   request: 1,
@@ -36,7 +37,7 @@ const TO_AGENT: readonly ToAgent[] = [
   },
 ];
 const TO_PARENT: readonly ToParent[] = [
-  HELLO,
+  AGENT_HELLO,
   { type: 'done', request: 1 },
   { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
   { type: 'resolve', id: 3 },

@@ -6,6 +6,7 @@ import type { PortMapperInfo } from '../../../src/parent/portmapper/child-host-i
 import { type PortBindingReq, PROTOCOL } from '../../../src/parent/portmapper/contract.js';
 import { createPortMapper } from '../../../src/parent/portmapper/mapper.js';
 import { PortTable } from '../../../src/parent/ports.js';
+import { Protos } from '../../../src/parent/protos.js';
 import type { Cleanup } from '../../harness/cleanup.js';
 
 const TCP = ['tcp', 'tcp4', 'tcp6'] as const;
@@ -32,7 +33,10 @@ export function mapperOver(manager: Manager, { portDriver, childIP }: Difference
 }
 
 export function tableAndMapper(cleanup: Cleanup, differences?: Differences) {
-  const table = new PortTable(TCP, { addPort: async () => {}, removePort: async () => {} });
+  const table = new PortTable(new Protos(TCP), {
+    addPort: async () => {},
+    removePort: async () => {},
+  });
   cleanup.defer(() => table.close());
   return { table, mapper: mapperOver(table, differences) };
 }
