@@ -24,8 +24,7 @@ interface Port {
 }
 
 export class AgentPorts {
-  readonly #forwarders: ReadonlyMap<Transport, Forwarder>;
-  readonly #udp: UdpForwarder;
+  readonly #forwarders: Readonly<Record<Transport, Forwarder>> & { readonly udp: UdpForwarder };
   readonly #pipes = new PipePool();
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
   readonly #ports = new Map<number, Port>();
@@ -36,25 +35,22 @@ export class AgentPorts {
   constructor(reactor: Reactor, overload: Overload, resolve: (id: number) => void) {
     this.#resolve = resolve;
     this.#overload = overload;
-    this.#udp = new UdpForwarder(reactor);
-    this.#forwarders = new Map<Transport, Forwarder>([
-      ['tcp', new TcpForwarder(reactor, this.#pipes, overload)],
-      ['udp', this.#udp],
-      ['sctp', new SctpForwarder(reactor, overload)],
-    ]);
+    this.#forwarders = {
+      tcp: new TcpForwarder(reactor, this.#pipes, overload),
+      udp: new UdpForwarder(reactor),
+      sctp: new SctpForwarder(reactor, overload),
+    };
     reactor.addClock(this.#holding);
     reactor.addClock(overload);
   }
 
-  /** Owns the host's sockets from now on. Throws when the id, the protocol or a socket won't do. */
+  /** Owns the host's sockets from now on. Throws when the id or a socket won't do. */
   add({ id, proto, dial, mayHaveRule }: AgentPort, sockets: readonly Fd[]): void {
-    const forwarder = this.#forwarders.get(transportOf(proto));
-    if (forwarder === undefined || this.#ports.has(id)) {
+    if (this.#ports.has(id)) {
       for (const socket of sockets) socket.close();
-      throw forwarder === undefined
-        ? new SluiceError('ERR_PROTO', `this agent does not forward ${proto}`)
-        : new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
+      throw new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
     }
+    const forwarder = this.#forwarders[transportOf(proto)];
     const own = dial.map((address) => encodeSockAddr(address));
     const targets = new Targets(own, mayHaveRule, () => this.#resolve(id), this.#holding);
     this.#ports.set(id, { targets, forwarded: forwarder.addPort(id, targets, sockets) });
@@ -74,11 +70,11 @@ export class AgentPorts {
   }
 
   setSourceFamilies(families: SourceFamilies): void {
-    for (const { sources } of this.#forwarders.values()) sources.families = families;
+    for (const { sources } of Object.values(this.#forwarders)) sources.families = families;
   }
 
   setUdpTimeouts(timeouts: UdpTimeouts): void {
-    this.#udp.setTimeouts(timeouts);
+    this.#forwarders.udp.setTimeouts(timeouts);
   }
 
   setLimits(limits: FlowLimits): void {
@@ -86,13 +82,11 @@ export class AgentPorts {
   }
 
   stats(): AgentStats {
-    const transports = [...this.#forwarders].map(
-      ([name, forwarder]) => [name, forwarder.stats()] as const,
-    );
+    const { tcp, udp, sctp } = this.#forwarders;
     return {
       ports: this.#ports.size,
       pipes: this.#pipes.size,
-      transports: Object.fromEntries(transports),
+      transports: { tcp: tcp.stats(), udp: udp.stats(), sctp: sctp.stats() },
     };
   }
 }

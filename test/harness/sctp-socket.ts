@@ -10,7 +10,7 @@ import { until } from './wait.js';
 
 /** Programs take their time in an emulated machine. */
 const DEADLINE_MS = 60_000;
-const LARGEST_MESSAGE_BYTES = 1 << 20;
+const LARGEST_MESSAGE_BYTES = 2 << 20;
 const IOVEC_OFFSET = 56;
 const CONTROL_OFFSET = 128;
 const CONTROL_BYTES = 256;

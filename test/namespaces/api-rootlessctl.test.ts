@@ -65,7 +65,7 @@ for (const [version, rootlessctl] of PROGRAMS) {
     });
 
     it.each([
-      [['add-ports', '127.0.0.1:9000:80/sctp'], 'protocol sctp is not supported; this driver publ'],
+      [['add-ports', '198.51.100.77:9000:80/tcp'], '198.51.100.77 is not an address of this host'],
       [['remove-ports', '77'], 'there is no port with ID 77; list-ports shows them'],
     ])('says what was refused: %s', async (args, message) => {
       const { code, stderr } = await call(...args);
@@ -87,7 +87,10 @@ for (const [version, rootlessctl] of PROGRAMS) {
       expect(code).toBe(0);
       expect(JSON.parse(stdout)).toMatchObject({
         networkDriver: { driver: 'none' },
-        portDriver: { driver: 'sluice', protos: ['tcp', 'tcp4', 'tcp6'] },
+        portDriver: {
+          driver: 'sluice',
+          protos: expect.arrayContaining(['tcp', 'udp4']) as string[],
+        },
       });
     });
   });

@@ -92,13 +92,6 @@ describeWith(
         ['no JSON at all', ['-X', 'POST'], '/v1/ports', 400, /^malformed JSON: /],
         ['a list', ['-d', '[]'], '/v1/ports', 400, /^invalid spec: \[\], expected an object$/],
         [
-          'sctp',
-          ['-d', json({ proto: 'sctp' })],
-          '/v1/ports',
-          400,
-          /^protocol sctp is not supported; this driver publishes tcp, tcp4, tcp6, udp, udp4, udp6$/,
-        ],
-        [
           'port 0',
           ['-d', json({ parentPort: 0 })],
           '/v1/ports',

@@ -138,7 +138,7 @@ describe('an agent ends with exit code 0 and without a word', () => {
 describe('an agent refuses, closes what came, and goes on:', () => {
   test.each([
     ['a socket that is not listening', {}, [0], 'the socket given for port 1 is not listening'],
-    ['a protocol of a later version', { proto: 'sctp' }, [0], 'this agent does not forward sctp'],
+    ['one for SCTP', { proto: 'sctp' }, [0], 'the socket given for port 1 is not listening'],
   ])('%s', async (_, fields, fds, message) => {
     channel.send(HELLO);
     const refusal = async (request: number) => {

@@ -1,0 +1,120 @@
+/** A driver with its agent in a namespace, and SCTP sockets on both sides of it. */
+import { join } from 'node:path';
+import type { PortDriverInfo, Spec } from '../../dist/msg/port.js';
+import { familyOf } from '../../dist/msg/sockaddr.js';
+import type { TransportStats } from '../../dist/msg/stats.js';
+import type { Driver } from '../../dist/parent/driver.js';
+import { serve } from '../../dist/parent/serve.js';
+import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
+import { type Namespace, makeHost } from './namespaces.js';
+import { IPPROTO_SCTP } from './sctp-abi.js';
+import { SctpSocket, listenSctp, unboundSctp } from './sctp-socket.js';
+import { SocketsInside } from './sockets-inside.js';
+import { AgentProbe, findAgent } from './tcp-agent.js';
+import { until } from './wait.js';
+
+const DEADLINE_MS = 60_000;
+
+export interface Association {
+  readonly client: SctpSocket;
+  readonly server: SctpSocket;
+}
+
+export interface AssociationOptions {
+  /** Where the client connects to. */
+  readonly parentIP?: string;
+  /** Where the server listens. */
+  readonly childIP?: string;
+  /** Sets options before the client connects and the server listens. */
+  readonly prepare?: (client: SctpSocket, listener: SctpSocket) => void;
+}
+
+export class SctpForwarding {
+  readonly #driver: Driver;
+  readonly #inside: SocketsInside;
+
+  constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
+    this.#driver = driver;
+    this.#inside = new SocketsInside(cleanup, namespace, IPPROTO_SCTP);
+  }
+
+  get agent(): AgentProbe {
+    const agent = findAgent();
+    if (agent === undefined) throw new Error('there is no agent');
+    return agent;
+  }
+
+  info(): Promise<PortDriverInfo> {
+    return this.#driver.info();
+  }
+
+  async stats(): Promise<TransportStats> {
+    return (await this.#driver.stats()).transports.sctp as TransportStats;
+  }
+
+  /** A free port of the host, published to `childPort`. */
+  async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
+    const parentIP = more.parentIP ?? '127.0.0.1';
+    const parentPort = more.parentPort ?? freePort(parentIP);
+    const childIP = '127.0.0.1';
+    await this.#driver.addPort({
+      proto: 'sctp',
+      parentIP,
+      parentPort,
+      childIP,
+      childPort,
+      ...more,
+    });
+    return parentPort;
+  }
+
+  /** Removes the port that is published at `parentPort`. */
+  async unpublish(parentPort: number): Promise<void> {
+    const ports = await this.#driver.listPorts();
+    const id = ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
+    await this.#driver.removePort(id);
+  }
+
+  async unboundInside(cleanup: Cleanup, ip = '127.0.0.1'): Promise<SctpSocket> {
+    return new SctpSocket(cleanup, await this.#inside.take(familyOf(ip)));
+  }
+
+  /** Listens in the namespace, on a free port. */
+  async listen(cleanup: Cleanup, ip = '127.0.0.1'): Promise<SctpSocket> {
+    return (await this.unboundInside(cleanup, ip)).bind(ip, 0).listen(128);
+  }
+
+  /** One association through a port of its own. */
+  async association(cleanup: Cleanup, options: AssociationOptions = {}): Promise<Association> {
+    const { parentIP = '127.0.0.1', childIP = '127.0.0.1', prepare = () => {} } = options;
+    const listener = await this.unboundInside(cleanup, childIP);
+    const client = unboundSctp(cleanup, parentIP);
+    prepare(client, listener);
+    listener.bind(childIP, 0).listen(1);
+    client.connect(parentIP, await this.publish(listener.port, { parentIP, childIP }));
+    return { client, server: await listener.accept(cleanup) };
+  }
+
+  /** Waits until the agent has forgotten every association. */
+  async idle(): Promise<void> {
+    const flows = async () => (await this.stats()).flows === 0;
+    await until(flows, DEADLINE_MS, 'an agent without associations');
+  }
+}
+
+/** A driver with its agent in a new namespace. */
+export async function startSctpForwarding(cleanup: Cleanup): Promise<SctpForwarding> {
+  const namespace = await makeHost(cleanup);
+  const stateDir = temporaryFolder(cleanup);
+  const apiSocket = join(stateDir, 'api.sock');
+  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [] });
+  cleanup.defer(() => serving.close());
+  return new SctpForwarding(cleanup, namespace, serving.manager as Driver);
+}
+
+function freePort(ip: string): number {
+  const socket = listenSctp(new Steps(), ip);
+  const { port } = socket;
+  socket.close();
+  return port;
+}
