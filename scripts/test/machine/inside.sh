@@ -2,6 +2,7 @@
 # runs /mnt/command as the user that /mnt belongs to, and turns the machine off.
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount --make-rshared /
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
