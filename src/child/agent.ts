@@ -1,6 +1,11 @@
 /**
  * The ChildDriver: answers the parent's requests on the control channel and lets the forwarders
  * work. Everything runs in the reactor's thread; no request takes longer than a few system calls.
+ *
+ * With a door the agent outlives its parent. The door is a pair of sockets whose both ends the
+ * agent holds itself. A later parent takes the outer one out of the agent (pidfd_getfd(2)) and
+ * sends a new channel through it. So it has no name, and the kernel decides who gets in: whoever
+ * may trace the agent, which is its user outside of the child namespaces.
  */
 
 import { messageOf, SluiceError } from '../msg/errors.js';
@@ -21,39 +26,58 @@ import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
 
 export class Agent implements ChildDriver {
-  /** `opaque.fd` is the number of the inherited control socket. Returns when the parent hung up. */
+  /**
+   * `opaque` has the numbers of inherited fds: `fd`, the control socket; and, if the agent is to
+   * outlive its parent, `door`, the inner end of the door, and `life`, a pidfd of the process that
+   * stands for the namespaces. Returns when the parent wants it, or hung up on an agent without a
+   * door, or when the namespaces have ended, or the last flow of an agent that drains.
+   */
   runChildDriver(opaque: Readonly<Record<string, string>>): void {
-    const fd = Number(opaque['fd']);
-    if (!Number.isSafeInteger(fd) || fd < 3) {
-      throw new SluiceError(
-        'ERR_OPAQUE',
-        `no control socket: fd is ${opaque['fd']}, expected 3 or more`,
-      );
-    }
+    const fd = inheritedFd(opaque, 'fd');
     const reactor = new Reactor();
-    using control = new Control(reactor, new Channel(new Fd(fd)));
-    control.start();
+    const hasDoor = opaque['door'] !== undefined;
+    using control = new Control(reactor, hasDoor);
+    if (hasDoor) {
+      const door = new Channel(new Fd(inheritedFd(opaque, 'door')));
+      reactor.add(door.fd, linux.EPOLLIN, { onEvents: () => control.enter(door) });
+      const stop = { onEvents: () => reactor.stop() };
+      reactor.add(inheritedFd(opaque, 'life'), linux.EPOLLIN, stop);
+    }
+    control.connect(new Channel(new Fd(fd)));
     reactor.run();
     control.rethrow();
   }
 }
 
+function inheritedFd(opaque: Readonly<Record<string, string>>, key: string): number {
+  const fd = Number(opaque[key]);
+  if (Number.isSafeInteger(fd) && fd >= 3) return fd;
+  const what = key === 'fd' ? 'no control socket' : 'no socket or process';
+  throw new SluiceError('ERR_OPAQUE', `${what}: ${key} is ${opaque[key]}, expected 3 or more`);
+}
+
 class Control implements Handler, Disposable {
   readonly #reactor: Reactor;
-  readonly #channel: Channel;
   readonly #ports: AgentPorts;
+  /** Goes on without a parent. */
+  readonly #isLasting: boolean;
+  #channel: Channel | undefined;
   #greeted = false;
   #failure: unknown;
 
-  constructor(reactor: Reactor, channel: Channel) {
+  constructor(reactor: Reactor, isLasting: boolean) {
     this.#reactor = reactor;
-    this.#channel = channel;
+    this.#isLasting = isLasting;
     const overload = new Overload((counts) => this.#send({ type: 'shed', counts }));
     this.#ports = new AgentPorts(reactor, overload, (id) => this.#send({ type: 'resolve', id }));
   }
 
-  start(): void {
-    this.#reactor.add(this.#channel.fd, linux.EPOLLIN, this);
+  /** A later parent replaces the one before it. */
+  connect(channel: Channel): void {
+    this.#disconnect();
+    this.#channel = channel;
+    this.#greeted = false;
+    this.#reactor.add(channel.fd, linux.EPOLLIN, this);
     this.#send({
       type: 'hello',
       version: PROTOCOL_VERSION,
@@ -62,16 +86,28 @@ class Control implements Handler, Disposable {
     });
   }
 
+  /** Somebody is at the door. */
+  enter(door: Channel): void {
+    for (const { fds } of door.receive()) {
+      const [socket, ...others] = fds;
+      for (const fd of others) fd.close();
+      if (socket !== undefined) this.connect(new Channel(socket));
+    }
+  }
+
   onEvents(): void {
+    const channel = this.#channel;
+    if (channel === undefined) return;
     try {
-      for (const received of this.#channel.receive()) this.#onMessage(received);
-      this.#channel.flush();
-      if (this.#channel.ended) this.#reactor.stop();
+      for (const received of channel.receive()) this.#onMessage(received);
+      channel.flush();
     } catch (error) {
       this.#failure = error;
       this.#reactor.stop();
     }
-    this.#reactor.modify(this.#channel.fd, this.#interest());
+    if (!channel.ended) this.#reactor.modify(channel.fd, interestIn(channel));
+    else if (this.#isLasting) this.#disconnect();
+    else this.#reactor.stop();
   }
 
   /** Why the channel was given up, if it wasn't the parent's wish. */
@@ -80,11 +116,15 @@ class Control implements Handler, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#channel.close();
+    this.#channel?.close();
   }
 
-  #interest(): number {
-    return this.#channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
+  #disconnect(): void {
+    if (this.#channel === undefined) return;
+    this.#reactor.remove(this.#channel.fd);
+    this.#channel.close();
+    this.#channel = undefined;
+    this.#ports.unanswered();
   }
 
   #onMessage({ message: raw, fds, lostFds }: Received): void {
@@ -110,13 +150,27 @@ class Control implements Handler, Disposable {
       case 'removePort':
         return this.#reply(message.request, () => this.#ports.remove(message.id));
       case 'stats':
-        return this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
+        this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
+        return;
       case 'sourceFamilies':
         return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
       case 'udpTimeouts':
         return this.#reply(message.request, () => this.#ports.setUdpTimeouts(message.timeouts));
       case 'limits':
         return this.#reply(message.request, () => this.#ports.setLimits(message.limits));
+      case 'takeBack':
+        for (const { id, spec, fds: sockets } of this.#ports.list()) {
+          const { request } = message;
+          this.#send({ type: 'port', request, id, spec, fds: sockets.length }, sockets);
+        }
+        this.#send({ type: 'done', request: message.request });
+        return;
+      case 'drain':
+        return this.#reply(message.request, () =>
+          this.#ports.drain(message.limitMs, () => this.#reactor.stop()),
+        );
+      case 'quit':
+        return this.#reactor.stop();
       case 'targets':
         return this.#ports.answered(message.id, message);
       default:
@@ -147,9 +201,24 @@ class Control implements Handler, Disposable {
     }
   }
 
-  #send(message: ToParent): void {
-    this.#channel.send(message);
+  /** False when there is no parent. */
+  #send(message: ToParent, fds: readonly number[] = []): boolean {
+    const channel = this.#channel;
+    if (channel === undefined) return false;
+    try {
+      channel.send(message, fds);
+    } catch (error) {
+      if (!this.#isLasting) throw error;
+      // A parent that has stopped: another one may come.
+      this.#disconnect();
+      return false;
+    }
     // Questions are asked outside of `onEvents`, which would see to it.
-    if (this.#channel.wantsWrite) this.#reactor.modify(this.#channel.fd, this.#interest());
+    if (channel.wantsWrite) this.#reactor.modify(channel.fd, interestIn(channel));
+    return true;
   }
+}
+
+function interestIn(channel: Channel): number {
+  return channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
 }

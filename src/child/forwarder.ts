@@ -16,6 +16,9 @@ export interface Forwarder {
 }
 
 export interface ForwardedPort {
-  /** Closes the host's sockets at once: whoever asked may bind the address as soon as it hears. */
+  /**
+   * Closes the host's sockets at once: whoever asked may bind the address as soon as it hears.
+   * Flows that exist go on until they end.
+   */
   close(): void;
 }

@@ -1,7 +1,7 @@
 /**
- * The agent's process. The parent starts it inside the child namespaces with its end of the
- * socketpair as fd 3, and without rights that it doesn't use. Node has already raised RLIMIT_NOFILE
- * to the hard limit.
+ * The agent's process. The parent starts it inside the child namespaces, without rights that it
+ * doesn't use, and with the numbers of its inherited fds as arguments, such as `fd=3`. Node has
+ * already raised RLIMIT_NOFILE to the hard limit.
  */
 
 import { messageOf } from '../msg/errors.js';
@@ -10,12 +10,15 @@ import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { Agent } from './agent.js';
 
-export const CONTROL_FD = 3;
+const opaque = process.argv.slice(2).map((word): [string, string] => {
+  const [key = '', number = ''] = word.split('=', 2);
+  return [key, number];
+});
 
 try {
   // Nobody with its user id alone may look into it, or take its sockets: ptrace(2).
   must(libc.prctl(linux.PR_SET_DUMPABLE, 0), 'prctl');
-  new Agent().runChildDriver({ fd: String(CONTROL_FD) });
+  new Agent().runChildDriver({ fd: '3', ...Object.fromEntries(opaque) });
   process.exit(0);
 } catch (error) {
   process.stderr.write(`sluice agent: ${messageOf(error)}\n`);

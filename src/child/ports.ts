@@ -18,8 +18,15 @@ import { SctpForwarder } from './sctp/forwarder.js';
 import { TcpForwarder } from './tcp/forwarder.js';
 import { UdpForwarder } from './udp/forwarder.js';
 
+/** What epoll_wait takes. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
 interface Port {
   readonly targets: Targets;
+  /** As the parent gave it. */
+  readonly spec: string;
+  /** The host's sockets, which `forwarded` owns. */
+  readonly fds: readonly number[];
   readonly forwarded: ForwardedPort;
 }
 
@@ -29,10 +36,15 @@ export class AgentPorts {
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
   readonly #ports = new Map<number, Port>();
   readonly #overload: Overload;
-  readonly #resolve: (id: number) => void;
+  readonly #reactor: Reactor;
+  readonly #resolve: (id: number) => boolean;
 
-  /** `resolve` asks the parent for a port's targets; `answered` takes what comes back. */
-  constructor(reactor: Reactor, overload: Overload, resolve: (id: number) => void) {
+  /**
+   * `resolve` asks the parent for a port's targets, and returns false when there is none;
+   * `answered` takes what comes back.
+   */
+  constructor(reactor: Reactor, overload: Overload, resolve: (id: number) => boolean) {
+    this.#reactor = reactor;
     this.#resolve = resolve;
     this.#overload = overload;
     this.#forwarders = {
@@ -45,7 +57,7 @@ export class AgentPorts {
   }
 
   /** Owns the host's sockets from now on. Throws when the id or a socket won't do. */
-  add({ id, proto, dial, mayHaveRule }: AgentPort, sockets: readonly Fd[]): void {
+  add({ id, proto, dial, mayHaveRule, spec }: AgentPort, sockets: readonly Fd[]): void {
     if (this.#ports.has(id)) {
       for (const socket of sockets) socket.close();
       throw new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
@@ -53,7 +65,13 @@ export class AgentPorts {
     const forwarder = this.#forwarders[transportOf(proto)];
     const own = dial.map((address) => encodeSockAddr(address));
     const targets = new Targets(own, mayHaveRule, () => this.#resolve(id), this.#holding);
-    this.#ports.set(id, { targets, forwarded: forwarder.addPort(id, targets, sockets) });
+    const fds = sockets.map(({ number }) => number);
+    this.#ports.set(id, { targets, spec, fds, forwarded: forwarder.addPort(id, targets, sockets) });
+  }
+
+  /** For a parent that takes the ports back; the fds stay ours. */
+  *list(): Generator<{ id: number; spec: string; fds: readonly number[] }> {
+    for (const [id, { spec, fds }] of this.#ports) yield { id, spec, fds };
   }
 
   /** Takes nothing new; flows that exist go on. Throws for an unknown id. */
@@ -67,6 +85,29 @@ export class AgentPorts {
   /** The parent's answer to `resolve`; the port may be gone by now. */
   answered(id: number, resolution: Resolution): void {
     this.#ports.get(id)?.targets.answered(resolution);
+  }
+
+  /** The parent is gone: nobody will answer what was asked. */
+  unanswered(): void {
+    for (const { targets } of this.#ports.values()) targets.unanswered();
+  }
+
+  /** Takes nothing new from now on, and calls `onDrained` once no flow is left, or at the limit. */
+  drain(limitMs: number, onDrained: () => void): void {
+    for (const id of this.#ports.keys()) this.remove(id);
+    const limit = performance.now() + limitMs;
+    this.#reactor.addClock({
+      nextMs: (now) => Math.min(Math.max(0, Math.ceil(limit - now)), LONGEST_WAIT_MS),
+      expire: (now) => {
+        if (now >= limit || this.#flows === 0) onDrained();
+      },
+    });
+  }
+
+  get #flows(): number {
+    let flows = 0;
+    for (const forwarder of Object.values(this.#forwarders)) flows += forwarder.stats().flows;
+    return flows;
   }
 
   setSourceFamilies(families: SourceFamilies): void {

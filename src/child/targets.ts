@@ -30,7 +30,7 @@ export class Targets implements Expiring {
   /** Until then flows of this port do without their clients' addresses: replies got lost. */
   plainUntil = 0;
   readonly #own: readonly Uint8Array[];
-  readonly #ask: () => void;
+  readonly #ask: () => boolean;
   readonly #holding: Deadlines<Targets>;
   readonly #waiting: Waiting[] = [];
   #phase: 'new' | 'holding' | 'known';
@@ -41,11 +41,11 @@ export class Targets implements Expiring {
   #askAt: number;
   #pauseMs = FIRST_PAUSE_MS;
 
-  /** `ask` sends the question; `holding` must call `release` at the deadline. */
+  /** `ask` sends the question, or returns false when nobody is there to answer; `holding` must call `release` at the deadline. */
   constructor(
     own: readonly Uint8Array[],
     mayHaveRule: boolean,
-    ask: () => void,
+    ask: () => boolean,
     holding: Deadlines<Targets>,
   ) {
     this.#own = own;
@@ -60,7 +60,7 @@ export class Targets implements Expiring {
   addressesFor(flow: Waiting): readonly Uint8Array[] | undefined {
     if (this.#askAt !== Infinity && !this.#isAsking && performance.now() >= this.#askAt) {
       this.#isAsking = true;
-      this.#ask();
+      if (!this.#ask()) this.unanswered();
     }
     if (this.#phase === 'known') return this.#addresses;
     if (this.#phase === 'new') this.#holding.set(this);
@@ -77,6 +77,14 @@ export class Targets implements Expiring {
     this.isDualStack = isDualStack && targets.length === 0;
     this.#askAt = targets.length > 0 ? Infinity : performance.now() + this.#pauseMs;
     this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+    this.release();
+  }
+
+  /** No answer will come: what is known stays, and is asked about again before long. */
+  unanswered(): void {
+    if (!this.#isAsking) return;
+    this.#isAsking = false;
+    this.#askAt = performance.now() + FIRST_PAUSE_MS;
     this.release();
   }
 

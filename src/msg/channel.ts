@@ -162,9 +162,9 @@ export class Channel implements Disposable {
   }
 }
 
-/** A connected pair of non-blocking stream sockets, both closed on exec. */
-export function socketPair(): [Fd, Fd] {
-  const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+/** A connected pair of non-blocking sockets, both closed on exec. */
+export function socketPair(kind = linux.SOCK_STREAM): [Fd, Fd] {
+  const type = kind | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
   const result = libc.socketpair(linux.AF_UNIX, type, 0, scratch.address);
   if (result < 0) throw failure('socketpair', result);
   return [new Fd(scratch.view.getInt32(0, true)), new Fd(scratch.view.getInt32(4, true))];

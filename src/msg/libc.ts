@@ -26,6 +26,11 @@ function checked(result: number): number {
   return result < 0 ? -(errno[0] as number) : result;
 }
 
+const WNOHANG = 1;
+const SYS_PIDFD_SEND_SIGNAL = 424;
+const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+
 const FD = 'int';
 const INT = 'int';
 const SIZE = 'size_t';
@@ -64,6 +69,10 @@ const $setrlimit = native('setrlimit', INT, INT, POINTER);
 const $epollCreate1 = native('epoll_create1', INT, INT);
 const $epollCtl = native('epoll_ctl', INT, INT, INT, FD, POINTER);
 const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
+const $flock = native('flock', INT, FD, INT);
+const $waitpid = native('waitpid', INT, INT, POINTER, INT);
+// glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
+const $syscall = native('syscall', 'long', 'long', 'long', 'long', 'long', 'long');
 const $poll = lib.func('poll', 'int', [POINTER, 'ulong', 'int']);
 const $getxattr = lib.func('getxattr', SSIZE, ['str', 'str', POINTER, SIZE]);
 const $execve = lib.func('execve', 'int', ['str', 'const char **', 'const char **']);
@@ -155,6 +164,17 @@ export const epollCtl = (epfd: number, operation: number, fd: number, event: num
   checked($epollCtl(epfd, operation, fd, event));
 export const epollWait = (epfd: number, events: number, max: number, timeoutMs: number) =>
   checked($epollWait(epfd, events, max, timeoutMs));
+
+export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
+/** Takes note of a child's end without waiting for it. */
+export const reap = (pid: number) => checked($waitpid(pid, 0, WNOHANG));
+export const pidfdOpen = (pid: number) => checked($syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
+export const pidfdGetfd = (pidfd: number, fd: number) =>
+  checked($syscall(SYS_PIDFD_GETFD, pidfd, fd, 0, 0));
+export const pidfdSendSignal = (pidfd: number, signal: number) =>
+  checked($syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0));
+export const poll = (fds: number, count: number, timeoutMs: number) =>
+  checked($poll(fds, count, timeoutMs) as number);
 
 /**
  * poll(2) on a thread of libuv's pool: resolves with the number of ready fds, 0 after the time

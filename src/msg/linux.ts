@@ -11,6 +11,7 @@ export const AF_INET6 = 10;
 
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
+export const SOCK_SEQPACKET = 5;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 
@@ -98,11 +99,14 @@ export const IFF_UP = 1;
 export const RLIMIT_NOFILE = 7;
 
 export const PR_SET_DUMPABLE = 4;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
 
 /** Errno values that steer forwarding, negative as the libc bindings return them. */
 const { errno } = constants;
 export const EPERM = -errno.EPERM;
 export const EIO = -errno.EIO;
+export const ESRCH = -errno.ESRCH;
 export const EAGAIN = -errno.EAGAIN;
 export const ENOMEM = -errno.ENOMEM;
 export const ENFILE = -errno.ENFILE;

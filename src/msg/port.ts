@@ -63,6 +63,24 @@ export interface PortDriverInfo {
   readonly disallowLoopbackChildIP: boolean;
   /** Whether servers see the client's own address. An addition of sluice to RootlessKit's API. */
   readonly sourceIP: SourceIPInfo;
+  /** An addition of sluice, too. */
+  readonly agents: AgentsInfo;
+}
+
+export type AgentInfo = {
+  readonly pid: number;
+  /** Draining: it takes nothing new and ends with its last flow. */
+  readonly state: 'serving' | 'draining';
+  /** Since when this driver has it, ISO 8601. */
+  readonly since: string;
+};
+
+export interface AgentsInfo {
+  readonly running: readonly AgentInfo[];
+  /** Agents that ended unasked and were replaced, since this driver started. */
+  readonly restarts: number;
+  /** How the last of these ended. */
+  readonly lastEnd?: string;
 }
 
 export type SourceIPInfo = {

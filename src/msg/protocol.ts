@@ -2,6 +2,9 @@
  * What the parent and the agent say to each other. Both open with `hello`; then the parent asks
  * and the agent answers every request once, in any order, with the request's number.
  *
+ * `hello`, `takeBack`, `drain`, `quit` and their answers stay as they are in every version: with
+ * them a parent of another version replaces an agent that it finds.
+ *
  * Frames come from another process: `parseToAgent` and `parseToParent` take nothing on trust.
  */
 
@@ -29,6 +32,8 @@ export interface AgentPort {
   readonly dial: readonly Address[];
   /** The engine may have a DNAT rule for `dial`: ask with `resolve` at the first flow. */
   readonly mayHaveRule: boolean;
+  /** The Spec as JSON, kept for a later parent: the agent never looks into it. */
+  readonly spec: string;
 }
 
 /** For which families the agent may take the client's address as its own towards the server. */
@@ -61,6 +66,12 @@ export type ToAgent =
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
   | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
   | { readonly type: 'limits'; readonly request: number; readonly limits: FlowLimits }
+  /** Answered by a `port` for each port, then `done`. */
+  | { readonly type: 'takeBack'; readonly request: number }
+  /** No new work; ends once the last flow has ended, at the latest after `limitMs`. */
+  | { readonly type: 'drain'; readonly request: number; readonly limitMs: number }
+  /** Ends at once. A parent that goes without it leaves an agent that goes on. */
+  | { readonly type: 'quit' }
   /** Answers `resolve`. */
   | ({ readonly type: 'targets'; readonly id: number } & Resolution);
 
@@ -80,6 +91,13 @@ export type ToParent =
   /** At most once a second: what was shed since the last time. */
   | { readonly type: 'shed'; readonly counts: ShedCounts }
   | { readonly type: 'done'; readonly request: number }
+  | {
+      readonly type: 'port';
+      readonly request: number;
+      readonly id: number;
+      readonly spec: string;
+      readonly fds: number;
+    }
   | {
       readonly type: 'failed';
       readonly request: number;
@@ -126,6 +144,16 @@ export function parseToAgent(value: unknown): ToAgent {
         request: integer(fields, 'request'),
         limits: parseFlowLimits(fieldsOf(fields['limits'], 'limits')),
       };
+    case 'takeBack':
+      return { type: 'takeBack', request: integer(fields, 'request') };
+    case 'drain':
+      return {
+        type: 'drain',
+        request: integer(fields, 'request'),
+        limitMs: integer(fields, 'limitMs'),
+      };
+    case 'quit':
+      return { type: 'quit' };
     case 'targets':
       return {
         type: 'targets',
@@ -150,6 +178,14 @@ export function parseToParent(value: unknown): ToParent {
       return { type: 'shed', counts: parseShedCounts(fieldsOf(fields['counts'], 'counts')) };
     case 'done':
       return { type: 'done', request: integer(fields, 'request') };
+    case 'port':
+      return {
+        type: 'port',
+        request: integer(fields, 'request'),
+        id: integer(fields, 'id', 1),
+        spec: text(fields, 'spec'),
+        fds: integer(fields, 'fds', 1, MAX_FDS_PER_MESSAGE),
+      };
     case 'failed':
       return {
         type: 'failed',
@@ -174,16 +210,18 @@ export function fdsOf(value: unknown): number {
   return typeof fds === 'number' ? fds : 0;
 }
 
+/** Throws for a peer with which only the messages that never change can be exchanged. */
+export function checkVersion({ version }: Hello): void {
+  if (version === PROTOCOL_VERSION) return;
+  throw new SluiceError(
+    'ERR_PROTOCOL_VERSION',
+    `the other side speaks protocol version ${version}, this one ${PROTOCOL_VERSION}; ` +
+      'run `sluice reload` so that parent and agent come from one installation',
+  );
+}
+
 function hello(fields: Fields): Hello {
-  const version = integer(fields, 'version');
-  if (version !== PROTOCOL_VERSION) {
-    throw new SluiceError(
-      'ERR_PROTOCOL_VERSION',
-      `the other side speaks protocol version ${version}, this one ${PROTOCOL_VERSION}; ` +
-        'restart the driver so that parent and agent come from one installation',
-    );
-  }
-  return { type: 'hello', version, pid: integer(fields, 'pid', 1) };
+  return { type: 'hello', version: integer(fields, 'version'), pid: integer(fields, 'pid', 1) };
 }
 
 function agentHello(fields: Fields): AgentHello {
@@ -201,6 +239,7 @@ function agentPort(fields: Fields): AgentPort {
     proto,
     dial: addresses(fields, 'dial', 1),
     mayHaveRule: flag(fields, 'mayHaveRule'),
+    spec: text(fields, 'spec'),
   };
 }
 

@@ -5,6 +5,7 @@
 
 import type { Channel } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
+import { Fd } from '../msg/fd.js';
 import * as linux from '../msg/linux.js';
 import type { ShedCounts } from '../msg/overload.js';
 import {
@@ -22,16 +23,26 @@ import type { Poller } from './poller.js';
 const REQUEST_TIMEOUT_MS = 5000;
 
 /** Sent without a number, answered by nothing. */
-type Notice = Extract<ToAgent, { type: 'targets' }>;
+type Notice = Extract<ToAgent, { type: 'targets' | 'quit' }>;
 type Unasked = Extract<ToParent, { type: 'resolve' | 'shed' }>;
-export type Reply = Exclude<ToParent, AgentHello | Unasked>;
+type PortGiven = Extract<ToParent, { type: 'port' }>;
+export type Reply = Exclude<ToParent, AgentHello | Unasked | PortGiven>;
 /** Distributes over the union, which the built-in Omit does not. */
 type Unnumbered<T> = T extends unknown ? Omit<T, 'request'> : never;
 export type Request = Unnumbered<Exclude<ToAgent, Hello | Notice>>;
 
+/** A port that an agent gives back; the receiver owns its sockets. */
+export interface PortBack {
+  readonly id: number;
+  /** JSON, not checked yet. */
+  readonly spec: string;
+  readonly sockets: readonly Fd[];
+}
+
 interface Pending {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: SluiceError) => void;
+  readonly onPort: ((port: PortBack) => void) | undefined;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -65,15 +76,19 @@ export class AgentChannel {
   }
 
   /** Rejects with the agent's error, or with the reason why the channel was closed. */
-  request(request: Request, fds: readonly number[] = []): Promise<Reply> {
+  request(
+    request: Request,
+    fds: readonly number[] = [],
+    onPort?: (port: PortBack) => void,
+  ): Promise<Reply> {
     if (this.#closedBecause !== undefined) return Promise.reject(this.#closedBecause);
     const number = ++this.#requests;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const what = `the agent did not answer ${request.type} within ${REQUEST_TIMEOUT_MS} ms`;
-        this.#fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
+        this.fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
       }, REQUEST_TIMEOUT_MS);
-      this.#pending.set(number, { resolve, reject, timer });
+      this.#pending.set(number, { resolve, reject, onPort, timer });
       this.#send({ ...request, request: number }, fds);
     });
   }
@@ -83,7 +98,12 @@ export class AgentChannel {
     if (!this.isClosed) this.#send({ type: 'targets', id, ...resolution });
   }
 
-  /** Hangs up, which ends the agent. */
+  /** Ends the agent. */
+  quit(): void {
+    if (!this.isClosed) this.#send({ type: 'quit' });
+  }
+
+  /** Hangs up, which an agent with a door survives. */
   close(reason: SluiceError): void {
     if (this.#closedBecause !== undefined) return;
     this.#closedBecause = reason;
@@ -94,24 +114,35 @@ export class AgentChannel {
 
   #onEvents(): void {
     try {
-      for (const { message, fds } of this.#channel.receive()) {
-        // An agent has no fds to give.
-        for (const fd of fds) fd.close();
-        this.#onMessage(parseToParent(message));
+      for (const { message, fds, lostFds } of this.#channel.receive()) {
+        try {
+          this.#onMessage(parseToParent(message), lostFds ? [] : fds);
+        } finally {
+          // Those that found an owner were released to it.
+          for (const fd of fds) fd.close();
+        }
       }
       this.#channel.flush();
       this.#watchWrites();
       if (this.#channel.ended)
-        this.#fail(new SluiceError('ERR_AGENT_GONE', 'the agent has hung up'));
+        this.fail(new SluiceError('ERR_AGENT_GONE', 'the agent has hung up'));
     } catch (error) {
-      this.#fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
+      this.fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
     }
   }
 
-  #onMessage(message: ToParent): void {
+  #onMessage(message: ToParent, fds: readonly Fd[]): void {
     if (message.type === 'hello') return this.#events.onGreeted(message);
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
     if (message.type === 'shed') return this.#events.onShed(message.counts);
+    if (message.type === 'port') {
+      const { id, spec, request } = message;
+      const sockets = fds.map((fd) => new Fd(fd.release()));
+      const onPort = this.#pending.get(request)?.onPort;
+      if (onPort === undefined) for (const socket of sockets) socket.close();
+      else onPort({ id, spec, sockets });
+      return;
+    }
     const pending = this.#settle(message.request);
     if (message.type === 'failed') pending?.reject(new SluiceError(message.code, message.message));
     else pending?.resolve(message);
@@ -130,7 +161,7 @@ export class AgentChannel {
       this.#channel.send(message, fds);
       this.#watchWrites();
     } catch (error) {
-      this.#fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
+      this.fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
     }
   }
 
@@ -139,7 +170,8 @@ export class AgentChannel {
     this.#poller.modify(this.#channel.fd, interest);
   }
 
-  #fail(reason: SluiceError): void {
+  /** Gives the agent up. */
+  fail(reason: SluiceError): void {
     if (this.#closedBecause !== undefined) return;
     this.close(reason);
     this.#events.onClosed(reason);

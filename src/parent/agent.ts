@@ -1,107 +1,91 @@
-/** One agent: started in the child namespaces, asked through its channel, ended with it. */
+/** One agent, started here or found running: asked through its channel, ended by its pidfd. */
 
-import { spawn, type ChildProcess } from 'node:child_process';
 import { Channel, socketPair } from '../msg/channel.js';
-import { messageOf, SluiceError } from '../msg/errors.js';
+import { SluiceError } from '../msg/errors.js';
+import { Fd, must } from '../msg/fd.js';
+import * as libc from '../msg/libc.js';
 import type { FlowLimits } from '../msg/overload.js';
+import { kill } from '../msg/pidfd.js';
 import type { ChildContext, Transport } from '../msg/port.js';
-import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
+import {
+  type AgentPort,
+  checkVersion,
+  type Resolution,
+  type SourceFamilies,
+} from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
-import { AgentChannel } from './agent-channel.js';
-import { agentCommand } from './agent-command.js';
+import { AgentChannel, type PortBack } from './agent-channel.js';
+import { AGENT_FDS } from './agent-fds.js';
+import { foundProcess, type RunningProcess, spawnAgent } from './agent-process.js';
 import type { Poller } from './poller.js';
 import { shedReport } from './shed-report.js';
 import { warn } from './warn.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
 const START_TIMEOUT_MS = 20_000;
-/** From hanging up to SIGKILL. */
+/** For the hello of an agent that runs already. */
+const ADOPT_TIMEOUT_MS = 3000;
+/** From asking it to end to SIGKILL. */
 const STOP_TIMEOUT_MS = 2000;
 
 export interface AgentOptions {
   readonly child: ChildContext;
+  /** Leaves it the rights to use clients' addresses as its own. */
   readonly bearsClients: boolean;
 }
 
+/** Finds the DNAT targets of a port. Never rejects. */
+export type Resolve = (id: number, agentPid: number) => Promise<Resolution>;
+
 export class AgentProcess {
+  readonly pid: number;
   /** Resolves with the reason once the process has ended, wanted or not. */
   readonly ended: Promise<SluiceError>;
   /** What it can make sockets of. */
   readonly transports: readonly Transport[];
+  readonly startedAt = new Date();
+  /** Why it can't be asked for more than its ports and its end: it is of another installation. */
+  readonly foreign: SluiceError | undefined;
   readonly #channel: AgentChannel;
-  readonly #process: ChildProcess;
+  readonly #process: RunningProcess;
 
-  private constructor(
-    process: ChildProcess,
-    channel: AgentChannel,
-    ended: Promise<SluiceError>,
-    transports: readonly Transport[],
-  ) {
-    this.transports = transports;
+  private constructor(process: RunningProcess, greeted: Greeted) {
+    this.pid = process.pid;
+    this.ended = greeted.ended;
+    this.transports = greeted.transports;
+    this.foreign = greeted.foreign;
+    this.#channel = greeted.channel;
     this.#process = process;
-    this.#channel = channel;
-    this.ended = ended;
+  }
+
+  /** Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start. */
+  static async start(
+    options: AgentOptions,
+    poller: Poller,
+    resolve: Resolve,
+  ): Promise<AgentProcess> {
+    const { process, channel } = await spawnAgent(options.child, options.bearsClients);
+    const greeted = await greet({ process, channel, poller, resolve, timeoutMs: START_TIMEOUT_MS });
+    const agent = new AgentProcess(process, greeted);
+    if (agent.foreign === undefined) return agent;
+    await agent.close();
+    throw agent.foreign;
   }
 
   /**
-   * `resolve` finds the DNAT targets of a port and never rejects. `bearsClients` leaves it the
-   * rights to use clients' addresses as its own.
-   *
-   * Rejects with ERR_AGENT_START when the namespaces can't be entered or the agent doesn't start.
+   * Becomes the parent of an agent that another parent has left. Rejects with ERR_AGENT_START when
+   * it doesn't answer; it is killed then.
    */
-  static start(
-    { child, bearsClients }: AgentOptions,
-    poller: Poller,
-    resolve: (id: number, agentPid: number) => Promise<Resolution>,
-  ): Promise<AgentProcess> {
+  static async adopt(pidfd: Fd, pid: number, poller: Poller, resolve: Resolve) {
+    const process = foundProcess(pid, pidfd, poller);
     const [ours, theirs] = socketPair();
-    const [command, ...args] = agentCommand(child, bearsClients);
-    // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
-    // good order; the agent forwards until the parent hangs up.
-    const process = spawn(command, args, {
-      stdio: ['ignore', 'ignore', 'inherit', theirs.number],
-      detached: true,
-    });
+    using door = new Channel(takeDoor(pidfd, pid));
+    door.send({ type: 'door', fds: 1 }, [theirs.number]);
     theirs.close();
-    let lost: SluiceError | undefined;
-    const ended = endOf(process).then((end) => explained(end, lost));
-    return new Promise((fulfil, reject) => {
-      const fail = (reason: string) => {
-        channel.close(new SluiceError('ERR_AGENT_START', reason));
-        process.kill('SIGKILL');
-        reject(new SluiceError('ERR_AGENT_START', reason));
-      };
-      const timer = setTimeout(
-        () => fail(`the agent did not start within ${START_TIMEOUT_MS} ms`),
-        START_TIMEOUT_MS,
-      );
-      const channel = new AgentChannel(poller, new Channel(ours), {
-        onGreeted({ transports }) {
-          clearTimeout(timer);
-          fulfil(new AgentProcess(process, channel, ended, transports));
-        },
-        onResolve(id) {
-          void resolve(id, process.pid ?? 0).then((resolution) => channel.answer(id, resolution));
-        },
-        onShed(counts) {
-          warn(shedReport(counts));
-        },
-        // The process is on its way out, or no longer makes sense.
-        onClosed(reason) {
-          lost = reason;
-          process.kill('SIGKILL');
-        },
-      });
-      void ended.then((reason) => {
-        clearTimeout(timer);
-        fail(reason.message);
-      });
-    });
-  }
-
-  get pid(): number {
-    return this.#process.pid ?? -1;
+    const channel = new Channel(ours);
+    const greeted = await greet({ process, channel, poller, resolve, timeoutMs: ADOPT_TIMEOUT_MS });
+    return new AgentProcess(process, greeted);
   }
 
   /** Hung up or unreachable: what was asked last may or may not have been done. */
@@ -136,12 +120,105 @@ export class AgentProcess {
     throw new SluiceError('ERR_AGENT_REPLY', `the agent answered stats with ${reply.type}`);
   }
 
-  /** Hangs up, and resolves when the process is gone. */
+  /** Every port that it serves, with duplicates of its sockets. It goes on serving them. */
+  async takeBack(): Promise<PortBack[]> {
+    const ports: PortBack[] = [];
+    try {
+      await this.#channel.request({ type: 'takeBack' }, [], (port) => ports.push(port));
+    } catch (error) {
+      for (const socket of ports.flatMap(({ sockets }) => sockets)) socket.close();
+      throw error;
+    }
+    return ports;
+  }
+
+  /** It takes nothing new, and ends by itself once its flows have, at the latest after `limitMs`. */
+  async drain(limitMs: number): Promise<void> {
+    await this.#channel.request({ type: 'drain', limitMs });
+  }
+
+  /** Gives up an agent that has stopped. */
+  kill(reason: SluiceError): void {
+    this.#channel.fail(reason);
+  }
+
+  /** Hangs up on an agent that goes on, for a later parent. */
+  leave(): void {
+    this.#channel.close(new SluiceError('ERR_AGENT_LEFT', 'the driver has left its agents'));
+    this.#process.forget();
+  }
+
+  /** Asks it to end, and resolves when the process is gone. */
   async close(): Promise<void> {
-    this.#channel.close(new SluiceError('ERR_AGENT_CLOSED', 'the driver is closing'));
-    const timer = setTimeout(() => this.#process.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    this.#channel.quit();
+    const timer = setTimeout(() => kill(this.#process.pidfd.number), STOP_TIMEOUT_MS);
     await this.ended;
     clearTimeout(timer);
+    this.#channel.close(new SluiceError('ERR_AGENT_CLOSED', 'the driver is closing'));
+  }
+}
+
+interface Greeting {
+  readonly process: RunningProcess;
+  readonly channel: Channel;
+  readonly poller: Poller;
+  readonly resolve: Resolve;
+  readonly timeoutMs: number;
+}
+
+interface Greeted {
+  readonly channel: AgentChannel;
+  readonly ended: Promise<SluiceError>;
+  readonly transports: readonly Transport[];
+  readonly foreign: SluiceError | undefined;
+}
+
+/** Rejects, and kills the process, when it doesn't say hello in time. */
+function greet({ process, channel: raw, poller, resolve, timeoutMs }: Greeting): Promise<Greeted> {
+  let lost: SluiceError | undefined;
+  const ended = process.ended.then((end) => explained(end, lost));
+  return new Promise((fulfil, reject) => {
+    const fail = (reason: string) => {
+      channel.close(new SluiceError('ERR_AGENT_START', reason));
+      kill(process.pidfd.number);
+      reject(new SluiceError('ERR_AGENT_START', reason));
+    };
+    const timer = setTimeout(
+      () => fail(`the agent did not say hello within ${timeoutMs} ms`),
+      timeoutMs,
+    );
+    const channel = new AgentChannel(poller, raw, {
+      onGreeted(hello) {
+        clearTimeout(timer);
+        const { transports } = hello;
+        fulfil({ channel, ended, transports, foreign: versionError(() => checkVersion(hello)) });
+      },
+      onResolve(id) {
+        void resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
+      },
+      onShed(counts) {
+        warn(shedReport(counts));
+      },
+      // The process is on its way out, or no longer makes sense.
+      onClosed(reason) {
+        lost = reason;
+        kill(process.pidfd.number);
+      },
+    });
+    void ended.then((reason) => {
+      clearTimeout(timer);
+      fail(reason.message);
+      process.pidfd.close();
+    });
+  });
+}
+
+function versionError(check: () => void): SluiceError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return error as SluiceError;
   }
 }
 
@@ -151,18 +228,7 @@ function explained(end: SluiceError, lost: SluiceError | undefined): SluiceError
   return new SluiceError(end.code, `${end.message}: ${lost.message}`, { cause: lost });
 }
 
-function endOf(process: ChildProcess): Promise<SluiceError> {
-  return new Promise((resolve) => {
-    process.once('error', (error: NodeJS.ErrnoException) => {
-      const reason =
-        error.code === 'ENOENT'
-          ? 'nsenter was not found on the PATH; install util-linux'
-          : `nsenter could not be started: ${messageOf(error)}`;
-      resolve(new SluiceError('ERR_AGENT_START', reason, { cause: error }));
-    });
-    process.once('exit', (code, signal) => {
-      const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
-      resolve(new SluiceError('ERR_AGENT_ENDED', `the agent ended ${how}`));
-    });
-  });
+function takeDoor(pidfd: Fd, pid: number): Fd {
+  const number = libc.pidfdGetfd(pidfd.number, AGENT_FDS.doorOutside);
+  return new Fd(must(number, `pidfd_getfd of agent ${pid}`));
 }

@@ -1,8 +1,9 @@
 /**
- * The ParentDriver: a port table and the agent that serves it.
+ * The ParentDriver: a port table and the agents that serve it.
  *
  * An agent that ends unasked is replaced and gets every host socket again; the parent holds them
- * all the time, so clients wait in the backlog meanwhile and no port refuses.
+ * all the time, so clients wait in the backlog meanwhile and no port refuses. A parent that ends
+ * unasked leaves an agent that holds them as well, and is found by the next one.
  */
 
 import { messageOf, SluiceError } from '../msg/errors.js';
@@ -16,7 +17,9 @@ import type {
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
-import { AgentProcess } from './agent.js';
+import type { AgentProcess } from './agent.js';
+import { opaqueForChild } from './agent-fds.js';
+import { aborted, Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
@@ -24,6 +27,7 @@ import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
+import { StateFile } from './state.js';
 import { warn } from './warn.js';
 
 const PROTOS: readonly Proto[] = [
@@ -33,16 +37,14 @@ const PROTOS: readonly Proto[] = [
 /** The tap has one address, and it is an IPv4 one. */
 const TAP_PROTOS = PROTOS.filter((proto) => !proto.endsWith('6'));
 
-/** An agent that lived shorter has met something that the next one would meet as well. */
-const MIN_AGENT_LIFE_MS = 1000;
+/** For the flows of an agent that is replaced on purpose. */
+const DRAIN_LIMIT_MS = 3_600_000;
 
-/** What the agents of one run of the driver have in common. */
+/** What one run of the driver has. */
 interface Run {
-  readonly child: ChildContext;
   readonly poller: Poller;
-  readonly resolver: DnatResolver;
-  /** From now on no agent is replaced. */
-  isOver: boolean;
+  readonly agents: Agents;
+  readonly state: StateFile | undefined;
 }
 
 export interface DriverOptions {
@@ -55,27 +57,32 @@ export interface DriverOptions {
   /** The most flows at a time, of all ports together and of each; 1 or more. Default: no limit. */
   readonly maxFlows?: number;
   readonly maxFlowsPerPort?: number;
+  /** Where the ports are noted for a later parent; without it they are not. */
+  readonly stateDir?: string;
+  /** Agents that run already are replaced, and have so long to finish their flows. */
+  readonly replaceWithinMs?: number;
 }
 
 export class Driver implements ParentDriver {
   readonly #options: DriverOptions;
   readonly #protos: Protos;
   readonly #table: PortTable;
-  /** The agent that serves now, or will once it has every port. */
-  #agent: Promise<AgentProcess> = Promise.reject(
-    new SluiceError('ERR_DRIVER_STATE', 'the port driver is not running'),
-  );
+  #run: Run | undefined;
+  #hasResumed = false;
+  #isLeaving = false;
   #sources: Promise<SourceAddressing> = Promise.resolve(NOT_SET_UP);
-  #giveUp: (reason: Error) => void = () => {};
 
   constructor(options: DriverOptions = {}) {
     this.#options = options;
-    this.#agent.catch(() => {});
     this.#protos = new Protos(options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS);
-    this.#table = new PortTable(this.#protos, {
-      addPort: (port, sockets) => this.#ask((agent) => agent.addPort(port, sockets)),
-      removePort: (id) => this.#ask((agent) => agent.removePort(id)),
-    });
+    this.#table = new PortTable(
+      this.#protos,
+      {
+        addPort: (port, sockets) => this.#agents.ask((agent) => agent.addPort(port, sockets)),
+        removePort: (id) => this.#agents.ask((agent) => agent.removePort(id)),
+      },
+      () => this.#save(),
+    );
   }
 
   addPort(spec: Spec): Promise<Status> {
@@ -101,49 +108,64 @@ export class Driver implements ParentDriver {
       protos: this.#protos.list,
       disallowLoopbackChildIP: this.#options.childHostIP === 'tap',
       sourceIP: sourceIPInfo(this.#protos.list, await this.#sources, await this.#statsNow()),
+      agents: (await this.#run?.agents.info()) ?? { running: [], restarts: 0 },
     };
   }
 
   /** Counters of the agent since it started. */
   async stats(): Promise<AgentStats> {
-    return (await this.#agent).stats();
+    return (await this.#agents.serving()).stats();
   }
 
-  /** Undefined when there is no agent any more. */
-  #statsNow(): Promise<AgentStats | undefined> {
-    return this.stats().catch(() => undefined);
+  /** True when it went on with the ports of an earlier parent. */
+  get hasResumed(): boolean {
+    return this.#hasResumed;
   }
 
-  /** The number under which the agent finds its end of the socketpair. */
+  /** Agents, ports and what was noted of them stay for a later driver when this one ends. */
+  leave(): void {
+    this.#isLeaving = true;
+  }
+
+  /** Undefined when there is no agent at present. */
+  async #statsNow(): Promise<AgentStats | undefined> {
+    return (await this.#run?.agents.servingNow())?.stats().catch(() => undefined);
+  }
+
+  /** The numbers of the fds that the agent inherits. */
   opaqueForChild(): Readonly<Record<string, string>> {
-    return { fd: '3' };
+    return opaqueForChild();
   }
 
-  /** Rejects when no agent can be kept running. */
+  /**
+   * Goes on with the agents and the ports that an earlier parent left in these namespaces, if any.
+   * Rejects when no agent can be started; agents that end later are replaced for ever.
+   */
   async runParentDriver(
     initComplete: () => void,
     quit: AbortSignal,
     cctx: ChildContext,
   ): Promise<void> {
     const run = this.#newRun(cctx);
-    const failed = new Promise<never>((_, reject) => {
-      this.#giveUp = reject;
-    });
+    this.#run = run;
     this.#sources =
       this.#options.sourceIPTransparent === false
         ? Promise.resolve(SWITCHED_OFF)
         : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
-    this.#agent = this.#start(run);
     try {
-      await this.#agent;
+      await this.#resume(run);
       initComplete();
-      await Promise.race([failed, aborted(quit)]);
+      await aborted(quit);
     } finally {
-      run.isOver = true;
+      this.#run = undefined;
       this.#table.close();
-      const agent = await this.#agent.catch(() => undefined);
-      await agent?.close();
-      await (await this.#sources).undo();
+      if (this.#isLeaving) {
+        await run.agents.leave();
+      } else {
+        await run.agents.close();
+        await (await this.#sources).undo();
+        await run.state?.discard();
+      }
       await run.poller.close();
     }
   }
@@ -152,63 +174,70 @@ export class Driver implements ParentDriver {
     return { ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts };
   }
 
+  get #agents(): Agents {
+    if (this.#run !== undefined) return this.#run.agents;
+    throw new SluiceError('ERR_DRIVER_STATE', 'the port driver is not running');
+  }
+
   #newRun(child: ChildContext): Run {
+    const { stateDir, replaceWithinMs } = this.#options;
+    const poller = new Poller();
     const resolver = new DnatResolver(child, { onProblem: ({ message }) => warn(message) });
-    return { child, poller: new Poller(), resolver, isOver: false };
-  }
-
-  /** Resolves with an agent that has every port; no process is left when it rejects. */
-  async #start(run: Run): Promise<AgentProcess> {
-    const bearsClients = this.#options.sourceIPTransparent !== false;
-    const agent = await AgentProcess.start(
-      { child: run.child, bearsClients },
-      run.poller,
-      (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, run.resolver),
-    );
-    const startedAt = performance.now();
-    this.#protos.agents = agent.transports;
-    try {
-      await agent.setUdpTimeouts(this.#udpTimeouts);
-      const { maxFlows = 0, maxFlowsPerPort = 0 } = this.#options;
-      await agent.setLimits({ maxFlows, maxFlowsPerPort });
-      await agent.setSourceFamilies(await this.#sources);
-      await this.#table.handOver(agent);
-    } catch (error) {
-      await agent.close();
-      throw error;
-    }
-    void agent.ended.then((reason) => {
-      if (run.isOver) return;
-      this.#agent = this.#replace(reason, performance.now() - startedAt, run);
-      this.#agent.catch((error: Error) => this.#giveUp(error));
+    const agents = new Agents({
+      child,
+      bearsClients: this.#options.sourceIPTransparent !== false,
+      poller,
+      resolve: (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, resolver),
+      prepare: (agent, isNew) => this.#prepare(agent, isNew),
+      onHeartbeat: async (agent) => {
+        await agent.stats();
+        await this.#table.handOver(agent, true);
+      },
+      drainLimitMs: replaceWithinMs ?? DRAIN_LIMIT_MS,
     });
-    return agent;
+    const state = stateDir === undefined ? undefined : new StateFile(stateDir, child);
+    return { poller, agents, state };
   }
 
-  async #replace(reason: SluiceError, lifeMs: number, run: Run): Promise<AgentProcess> {
-    warn(`${reason.message}; starting another`);
-    if (lifeMs < MIN_AGENT_LIFE_MS) {
-      throw new SluiceError('ERR_AGENT', `agents don't stay up: ${messageOf(reason)}`);
+  async #resume({ agents, state }: Run): Promise<void> {
+    const noted = state?.read();
+    const served = await agents.adopt();
+    this.#hasResumed = noted !== undefined || served.length > 0;
+    this.#table.continueAfter(noted?.lastId ?? 0);
+    for (const port of served) await reporting(() => this.#table.takeBack(port));
+    await agents.start(this.#options.replaceWithinMs !== undefined);
+    const there = new Set((await this.#table.listPorts()).map(({ id }) => id));
+    for (const port of noted?.ports ?? []) {
+      if (!there.has(port.id)) await reporting(() => this.#table.adoptPort(port));
     }
-    return this.#start(run);
+    await this.#save();
   }
 
-  /** Asks the agent; should it end meanwhile, its successor is asked. */
-  async #ask(request: (agent: AgentProcess) => Promise<void>): Promise<void> {
-    const agent = await this.#agent;
-    try {
-      await request(agent);
-    } catch (error) {
-      if (!agent.isGone) throw error;
-      await agent.ended;
-      await request(await this.#agent);
-    }
+  /** Gives the agent every port, unless it has them. */
+  async #prepare(agent: AgentProcess, isNew: boolean): Promise<void> {
+    this.#protos.agents = agent.transports;
+    const { maxFlows = 0, maxFlowsPerPort = 0 } = this.#options;
+    await agent.setUdpTimeouts(this.#udpTimeouts);
+    await agent.setLimits({ maxFlows, maxFlowsPerPort });
+    await agent.setSourceFamilies(await this.#sources);
+    if (!isNew) return;
+    for (const failure of await this.#table.handOver(agent)) warn(`${failure}; trying again`);
+    if (agent.isGone) throw await agent.ended;
+  }
+
+  async #save(): Promise<void> {
+    await this.#run?.state?.save(async () => ({
+      lastId: this.#table.lastId,
+      ports: await this.#table.listPorts(),
+    }));
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+/** One port that can't be had again must not keep the others from it. */
+async function reporting(takePort: () => unknown): Promise<void> {
+  try {
+    await takePort();
+  } catch (error) {
+    warn(`a port of the last run is lost: ${messageOf(error)}`);
+  }
 }

@@ -10,12 +10,16 @@ const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/b
  * The user namespace first, with credentials as they are: the parent's user is root in there, its
  * other ids may be unmapped. That gives the capabilities over the network namespace.
  */
-export function nsenterOptions({ pid, netnsPath }: ChildContext): string[] {
+export function nsenterOptions(child: ChildContext): string[] {
   return [
     '--preserve-credentials',
-    `--user=/proc/${pid}/ns/user`,
-    `--net=${netnsPath ?? `/proc/${pid}/ns/net`}`,
+    `--user=/proc/${child.pid}/ns/user`,
+    `--net=${netnsFile(child)}`,
   ];
+}
+
+export function netnsFile({ pid, netnsPath }: ChildContext): string {
+  return netnsPath ?? `/proc/${pid}/ns/net`;
 }
 
 /** The PATH for the system's own tools. */

@@ -6,11 +6,12 @@
  * that two calls at the same time can't both succeed for one address.
  */
 
-import { SluiceError } from '../msg/errors.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { type Manager, type Proto, type Spec, type Status, transportOf } from '../msg/port.js';
 import type { AgentPort } from '../msg/protocol.js';
 import { validateSpec } from '../msg/spec.js';
+import type { PortBack } from './agent-channel.js';
 import { dialAddresses, isLoopback } from './dial.js';
 import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
 import type { Protos } from './protos.js';
@@ -31,12 +32,27 @@ interface Port {
 export class PortTable implements Manager {
   readonly #protos: Protos;
   readonly #server: PortServer;
+  readonly #onChanged: () => Promise<void>;
   readonly #ports = new Map<number, Port>();
+  /** Ports that the present agent could not take. */
+  readonly #unserved = new Set<number>();
   #lastId = 0;
 
-  constructor(protos: Protos, server: PortServer) {
+  /** `onChanged` is called and waited for after every change of `listPorts`. It never rejects. */
+  constructor(protos: Protos, server: PortServer, onChanged = async () => {}) {
     this.#protos = protos;
     this.#server = server;
+    this.#onChanged = onChanged;
+  }
+
+  /** The highest id ever given. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
+  /** Ids continue above this one. */
+  continueAfter(id: number): void {
+    this.#lastId = Math.max(this.#lastId, id);
   }
 
   async addPort(spec: Spec): Promise<Status> {
@@ -47,6 +63,20 @@ export class PortTable implements Manager {
   async adoptPort({ id, spec }: Status): Promise<Status> {
     if (this.#ports.has(id)) throw new SluiceError('ERR_PORT_ID', `id ${id} is in use`);
     return this.#open(id, spec);
+  }
+
+  /** Adds a port that an agent serves already; owns its sockets from now on. */
+  takeBack({ id, spec: text, sockets }: PortBack): void {
+    try {
+      const spec = validateSpec(JSON.parse(text));
+      if (this.#ports.has(id)) throw new SluiceError('ERR_PORT_ID', `id ${id} is in use`);
+      const port = { status: { id, spec }, addresses: hostAddresses(spec), sockets };
+      this.#ports.set(id, { ...port, state: 'open' });
+      this.continueAfter(id);
+    } catch (error) {
+      for (const socket of sockets) socket.close();
+      throw error;
+    }
   }
 
   /** In the order of their ids. Ports that are being opened are not listed yet. */
@@ -67,21 +97,36 @@ export class PortTable implements Manager {
     }
     port.state = 'closing';
     try {
-      await this.#server.removePort(id);
+      if (!this.#unserved.has(id)) await this.#server.removePort(id);
     } finally {
       this.#forget(id, port);
+      await this.#onChanged();
     }
   }
 
   /**
    * Every port with its host sockets, for an agent that starts from nothing. Those that are being
    * opened or closed have a request of their own under way, which comes after this: the one that
-   * closes needs its port to be there.
+   * closes needs its port to be there. One that the agent can't take must not keep the others from
+   * it: its clients wait in the backlog, and it is tried `again`. Returns why, for each of those.
    */
-  async handOver(server: PortServer): Promise<void> {
-    for (const { status, sockets, state } of this.#ports.values()) {
-      if (state !== 'opening') await server.addPort(agentPort(status), numbers(sockets));
-    }
+  async handOver(server: PortServer, again = false): Promise<string[]> {
+    const given = [...this.#ports.values()].filter(
+      ({ state, status }) => state !== 'opening' && (!again || this.#unserved.has(status.id)),
+    );
+    const failures = await Promise.all(
+      given.map(async ({ status, sockets }) => {
+        this.#unserved.delete(status.id);
+        try {
+          await server.addPort(agentPort(status), numbers(sockets));
+          return [];
+        } catch (error) {
+          if (this.#ports.has(status.id)) this.#unserved.add(status.id);
+          return [`the agent could not take port ${status.id}: ${messageOf(error)}`];
+        }
+      }),
+    );
+    return failures.flat();
   }
 
   /** Closes all host sockets; the list stays, for who gives the ports to another driver. */
@@ -96,11 +141,12 @@ export class PortTable implements Manager {
     this.#checkConflict(spec.proto, addresses);
     const port: Port = { status: { id, spec }, addresses, sockets: [], state: 'opening' };
     this.#ports.set(id, port);
-    this.#lastId = Math.max(this.#lastId, id);
+    this.continueAfter(id);
     try {
       port.sockets = await listenAll(spec);
       await this.#server.addPort(agentPort(port.status), numbers(port.sockets));
       port.state = 'open';
+      await this.#onChanged();
       return port.status;
     } catch (error) {
       this.#forget(id, port);
@@ -120,12 +166,14 @@ export class PortTable implements Manager {
   #forget(id: number, port: Port): void {
     for (const socket of port.sockets) socket.close();
     this.#ports.delete(id);
+    this.#unserved.delete(id);
   }
 }
 
 function agentPort({ id, spec }: Status): AgentPort {
   const dial = dialAddresses(spec);
-  return { id, proto: spec.proto, dial, mayHaveRule: dial.some(({ ip }) => isLoopback(ip)) };
+  const mayHaveRule = dial.some(({ ip }) => isLoopback(ip));
+  return { id, proto: spec.proto, dial, mayHaveRule, spec: JSON.stringify(spec) };
 }
 
 function numbers(sockets: readonly Fd[]): number[] {

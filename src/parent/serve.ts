@@ -32,9 +32,9 @@ export interface Serving extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
+/** Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const driver = new Driver(options.driver);
+  const driver = new Driver({ stateDir: options.stateDir, ...options.driver });
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {
@@ -52,9 +52,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   };
   try {
     for (const status of options.adopt ?? []) await driver.adoptPort(status);
-    for (const spec of options.publish) await driver.addPort(spec);
+    // A driver that went on where another one ended has them, unless they were removed.
+    if (!driver.hasResumed) for (const spec of options.publish) await driver.addPort(spec);
     await api.listen(options.apiSocket);
   } catch (error) {
+    // What goes on from an earlier driver is not this one's to end.
+    if (driver.hasResumed) driver.leave();
     await close();
     throw error;
   }

@@ -1,5 +1,4 @@
 /** Requests to the API whose agent has stopped or ended. */
-import { readFileSync, readdirSync } from 'node:fs';
 import { beforeEach, expect, it } from 'vitest';
 import { type Namespace, makeHost } from '../harness/namespaces.js';
 import { userNamespaces } from '../harness/needs.js';
@@ -32,10 +31,7 @@ describeWith([userNamespaces], 'a driver', () => {
 
   /** The agent that serves once `previous` is gone. */
   function agentAfter(previous: number): Promise<number> {
-    const find = () =>
-      readdirSync('/proc')
-        .map(Number)
-        .find((pid) => pid !== previous && isAgentOf(driver, pid));
+    const find = async () => (await driver.servingAgents()).find((pid) => pid !== previous);
     return driver.program.until(find, DEADLINE_MS, 'an agent');
   }
 
@@ -77,22 +73,28 @@ describeWith([userNamespaces], 'a driver', () => {
     );
   });
 
-  it('ends with what it started when its agents don’t stay up', async () => {
-    process.kill(first, 'SIGKILL');
-    process.kill(await agentAfter(first), 'SIGKILL');
-    expect(await driver.program.exited(DEADLINE_MS)).toEqual({ code: 1, signal: null });
-    expect(driver.program.stderr).toContain('the agent ended by SIGKILL; starting another\n');
-    expect(driver.program.stderr.trimEnd().split('\n').at(-1)).toMatch(/^sluice: .*agent/);
-    expect(await answersTo(host, [endpoint(8080)])).toEqual(['ECONNREFUSED']);
+  it('takes longer and longer to replace agents that don’t stay up, and tells', async () => {
+    let pid = first;
+    for (const _ of [1, 2, 3]) {
+      process.kill(pid, 'SIGKILL');
+      const killed = pid;
+      pid = await agentAfter(killed);
+    }
+    expect(await answersTo(host, [endpoint(8080)])).toEqual([ANSWER]);
+    const { body } = await driver.ask('GET', '/v1/info');
+    expect(JSON.parse(body)).toMatchObject({
+      portDriver: {
+        agents: {
+          running: [{ pid, state: 'serving' }],
+          restarts: 3,
+          lastEnd: 'the agent ended by SIGKILL',
+        },
+      },
+    });
+    expect(driver.program.stderr).toBe(
+      'sluice: the agent ended by SIGKILL; starting another\n' +
+        'sluice: the agent ended by SIGKILL; starting another in 100 ms\n' +
+        'sluice: the agent ended by SIGKILL; starting another in 200 ms\n',
+    );
   });
 });
-
-function isAgentOf({ program }: RunningDriver, pid: number): boolean {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    return status.includes(`\nPPid:\t${program.pid}\n`) && command.includes('/child/main.js');
-  } catch {
-    return false; // It has ended, or is no process at all.
-  }
-}

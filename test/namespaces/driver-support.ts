@@ -7,6 +7,7 @@ import type { Program } from '../harness/processes.js';
 import { start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import type { Spec, Status } from '../../src/msg/port.js';
+import type { Info } from '../../src/parent/api/info.js';
 
 const READY_MS = 30_000;
 
@@ -52,6 +53,11 @@ export class RunningDriver {
     this.socketPath = socketPath;
   }
 
+  /** The same, its API reached by another path. */
+  at(socketPath: string): RunningDriver {
+    return new RunningDriver(this.program, socketPath);
+  }
+
   post(spec: Partial<Spec>): Promise<Answer> {
     return this.ask('POST', '/v1/ports', JSON.stringify(spec));
   }
@@ -71,6 +77,21 @@ export class RunningDriver {
     return JSON.parse((await this.ask('GET', '/v1/ports')).body) as Status[];
   }
 
+  async info(): Promise<Info> {
+    return JSON.parse((await this.ask('GET', '/v1/info')).body) as Info;
+  }
+
+  /** The process that stands for the namespaces. */
+  async childPid(): Promise<number> {
+    return (await this.info()).childPID;
+  }
+
+  /** The process ids of the agents that take connections. */
+  async servingAgents(): Promise<number[]> {
+    const running = (await this.info()).portDriver?.agents?.running ?? [];
+    return running.filter(({ state }) => state === 'serving').map(({ pid }) => pid);
+  }
+
   async removeAll(): Promise<void> {
     for (const { id } of await this.list()) await this.remove(id);
   }
@@ -80,18 +101,25 @@ export class RunningDriver {
   }
 }
 
-/**
- * Starts a driver in `host`. Its child namespace gets `addresses` on its loopback device, and a
- * server at each of `endpoints`.
- */
+interface DriverSetUp {
+  /** Of the child namespace's loopback device. */
+  readonly addresses?: readonly string[];
+  /** Where its server listens. */
+  readonly endpoints?: readonly Endpoint[];
+  /** Runs in the server's place, and prints `serving` once it does. */
+  readonly command?: readonly string[];
+  readonly stateDir?: string;
+}
+
+/** Starts a driver in `host`, with a server in its child namespace. */
 export async function startDriver(
   cleanup: Cleanup,
   host: Namespace,
-  { addresses = [], endpoints }: { addresses?: readonly string[]; endpoints: readonly Endpoint[] },
+  { addresses = [], endpoints = [], ...given }: DriverSetUp,
 ): Promise<RunningDriver> {
-  const stateDir = temporaryFolder(cleanup);
+  const stateDir = given.stateDir ?? temporaryFolder(cleanup);
   const setUp = addresses.map((address) => `ip addr add ${address} dev lo`);
-  const server = [process.execPath, '--eval', SERVER, JSON.stringify(endpoints)];
+  const server = given.command ?? [process.execPath, '--eval', SERVER, JSON.stringify(endpoints)];
   const command = ['sh', '-e', '-c', [...setUp, 'exec "$@"'].join('\n'), 'sh', ...server];
   const program = await start(
     cleanup,

@@ -33,7 +33,7 @@ describeWith([userNamespaces], 'sluice run', () => {
       env: { XDG_RUNTIME_DIR: runtime },
     });
     expect(await program.exited(DEADLINE_MS)).toEqual({ code: 3, signal: null });
-    expect(program.stdout).toBe('700\napi.sock\n');
+    expect(program.stdout).toBe('700\napi.sock\nsluice.json\nsluice.lock\n');
     expect(readdirSync(runtime)).toEqual([]);
   });
 

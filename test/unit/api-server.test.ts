@@ -147,13 +147,20 @@ describe('the REST API', () => {
       protos: { tcp4: { kept: true }, tcp6: { kept: false, reason: 'no IPv6' } },
       flows: { kept: 3, without: { loopback: 2 } },
     };
-    const ours = { driver: 'sluice', disallowLoopbackChildIP: false, sourceIP };
+    const agents = { running: [], restarts: 2, lastEnd: 'a reason' };
+    const ours = { driver: 'sluice', disallowLoopbackChildIP: false, sourceIP, agents };
     expect(withPortDriver(base, { ...ours, protos: ['tcp', 'tcp4'] })).toStrictEqual({
       ...base,
-      portDriver: { driver: 'sluice', protos: ['tcp', 'tcp4'], sourceIP },
+      portDriver: { driver: 'sluice', protos: ['tcp', 'tcp4'], sourceIP, agents },
     });
     expect(
       withPortDriver(base, { ...ours, protos: ['tcp'], disallowLoopbackChildIP: true }).portDriver,
-    ).toStrictEqual({ driver: 'sluice', protos: ['tcp'], disallowLoopbackChildIP: true, sourceIP });
+    ).toStrictEqual({
+      driver: 'sluice',
+      protos: ['tcp'],
+      disallowLoopbackChildIP: true,
+      sourceIP,
+      agents,
+    });
   });
 });

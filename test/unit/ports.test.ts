@@ -220,6 +220,23 @@ describe('handing over to another agent', () => {
     await removed;
     expect(successor.ports.size).toBe(0);
   });
+
+  test('goes on after a port that it can’t take, tries that one again, and can remove it', async () => {
+    const ids: number[] = [];
+    for (const parentIP of ['127.0.0.1', '127.0.0.2']) {
+      ids.push((await table.addPort({ ...spec, parentIP })).id);
+    }
+    server.failure = new SluiceError('EMFILE', 'too many open files');
+    const failures = ids.map((id) => `the agent could not take port ${id}: too many open files`);
+    expect(await table.handOver(server)).toEqual(failures);
+    expect(await table.handOver(server, true)).toEqual(failures);
+    server.failure = undefined;
+    server.asked.length = 0;
+    await table.removePort(1);
+    expect(await table.handOver(server, true)).toEqual([]);
+    expect(await table.handOver(server, true)).toEqual([]);
+    expect(server.asked).toEqual(['add 2 with 1']);
+  });
 });
 
 test('closing frees every address, of ports that are being opened or removed too', async () => {

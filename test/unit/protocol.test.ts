@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
 import {
+  checkVersion,
   fdsOf,
   MAX_FDS_PER_MESSAGE,
   parseToAgent,
@@ -19,7 +20,13 @@ const ADD_PORT = {
   type: 'addPort',
   request: 1,
   fds: 2,
-  port: { id: 3, proto: 'tcp', dial: [{ ip: '127.0.0.1', port: 80 }], mayHaveRule: true },
+  port: {
+    id: 3,
+    proto: 'tcp',
+    dial: [{ ip: '127.0.0.1', port: 80 }],
+    mayHaveRule: true,
+    spec: '{}',
+  },
 } as const;
 const TO_AGENT: readonly ToAgent[] = [
   HELLO,
@@ -177,9 +184,11 @@ describe('a refusal names the field, its value and what was expected', () => {
   });
 
   test('of another protocol version: with the remedy', () => {
-    expect(() => parseToParent({ ...HELLO, version: PROTOCOL_VERSION + 1 })).toThrow(
+    const { version } = HELLO;
+    expect(() => checkVersion({ ...HELLO, version })).not.toThrow();
+    expect(() => checkVersion({ ...HELLO, version: version + 1 })).toThrow(
       `the other side speaks protocol version ${PROTOCOL_VERSION + 1}, this one ${PROTOCOL_VERSION}; ` +
-        'restart the driver so that parent and agent come from one installation',
+        'run `sluice reload` so that parent and agent come from one installation',
     );
   });
 });

@@ -31,6 +31,15 @@ const portDriverSchema = z.looseObject({
       flows: z.looseObject({ kept: z.number(), without: z.record(z.string(), z.number()) }),
     })
     .exactOptional(),
+  agents: z
+    .looseObject({
+      running: z.array(
+        z.looseObject({ pid: z.int(), state: z.enum(['serving', 'draining']), since: z.string() }),
+      ),
+      restarts: z.int(),
+      lastEnd: z.string().exactOptional(),
+    })
+    .exactOptional(),
 });
 
 export const infoSchema = z.looseObject({
@@ -54,7 +63,7 @@ export function ownInfo(stateDir: string, childPID: number): Info {
  * without a look.
  */
 export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
-  const { driver, protos, disallowLoopbackChildIP, sourceIP } = portDriver;
+  const { driver, protos, disallowLoopbackChildIP, sourceIP, agents } = portDriver;
   return {
     ...base,
     networkDriver: base.networkDriver ?? { driver: 'none' },
@@ -63,6 +72,7 @@ export function withPortDriver(base: Info, portDriver: PortDriverInfo): Info {
       protos: [...protos],
       ...(disallowLoopbackChildIP ? { disallowLoopbackChildIP } : {}),
       sourceIP: structuredClone(sourceIP),
+      agents: { ...agents, running: [...agents.running] },
     },
   };
 }

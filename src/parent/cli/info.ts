@@ -4,6 +4,7 @@ import type { Info } from '../api/info.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
 
 type SourceIP = NonNullable<Info['portDriver']>['sourceIP'];
+type Agents = NonNullable<Info['portDriver']>['agents'];
 
 interface Options extends SocketOptions {
   readonly json?: true;
@@ -33,6 +34,7 @@ function describe({ networkDriver, portDriver, ...rest }: Info): string[] {
       `- Port Driver: ${portDriver.driver}`,
       `  - Supported protocols: ${list(portDriver.protos)}`,
       ...describeSourceIP(portDriver.sourceIP),
+      ...describeAgents(portDriver.agents),
     );
   }
   return lines;
@@ -52,6 +54,14 @@ function describeSourceIP(sourceIP: SourceIP): string[] {
     ...lines,
     `    - flows: ${flows.kept} kept, without: ${reasons}`,
   ];
+}
+
+function describeAgents(agents: Agents): string[] {
+  if (agents === undefined) return [];
+  const { running, restarts, lastEnd } = agents;
+  const lines = running.map(({ pid, state, since }) => `    - ${pid}: ${state} since ${since}`);
+  const last = lastEnd === undefined ? '' : `, the last time because ${lastEnd}`;
+  return ['  - Agents:', ...lines, `    - replaced: ${restarts}${last}`];
 }
 
 function list(values: readonly string[] | null | undefined): string {

@@ -15,6 +15,7 @@ import { type ApiClient, createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
 import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
+import { lockStateDir } from '../state.js';
 import { warn } from '../warn.js';
 import { stopSignal } from './signals.js';
 import {
@@ -38,6 +39,7 @@ export async function attach(options: AttachOptions): Promise<number> {
   const stateDir = absolute(options.stateDir);
   assertOwn(stateDir);
   readChildPid(stateDir);
+  using _ = lockStateDir(stateDir);
   using stop = stopSignal();
   const info = await reachRootlesskit(stateDir);
   const hasPorts = !WITHOUT_PORTS.includes(info.portDriver?.driver);

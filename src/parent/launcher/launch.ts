@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { createApiClient } from '../api/client.js';
-import { serve } from '../serve.js';
 import { driverOptions } from './driver-options.js';
+import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { allValues, type CommandLine, lastValue, wordsWithout } from './options.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
@@ -66,7 +66,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
         const { networkDriver } = await createApiClient(upstreamApi).info();
         const child = childContextOf(stateDir, networkDriver?.childIP);
         const apiSocket = apiSocketOf(stateDir);
-        return serve({ child, stateDir, apiSocket, upstreamApi, publish, driver });
+        return keepDriver({ child, stateDir, apiSocket, upstreamApi, publish, driver });
       },
     });
   } finally {

@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import type { Spec } from '../../msg/port.js';
 import type { DriverOptions } from '../driver.js';
-import { serve } from '../serve.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
+import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { bringLoopbackUp } from './loopback.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
@@ -43,7 +43,7 @@ export async function run({
         inNamespaces = true;
         await bringLoopbackUp({ pid });
         const apiSocket = apiSocketOf(stateDir);
-        return serve({ child: { pid }, stateDir, apiSocket, publish, driver });
+        return keepDriver({ child: { pid }, stateDir, apiSocket, publish, driver });
       },
     });
     if (!inNamespaces && code === 1) throw noNamespaces();

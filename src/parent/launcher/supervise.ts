@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import type { Serving } from '../serve.js';
+import type { Running } from './driver-process.js';
 import type { Gate } from './gate.js';
 import { withCallersSettings } from './callers-settings.js';
 import { forwardSignals } from './signals.js';
@@ -12,7 +12,7 @@ export interface Supervised {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly gate: Gate;
   /** Starts the driver; called with the program's process id once the namespaces are there. */
-  readonly serve: (pid: number) => Promise<Serving>;
+  readonly serve: (pid: number) => Promise<Running>;
 }
 
 /**
@@ -29,7 +29,7 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
   try {
     await once(child, 'spawn');
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
-    let serving: Serving;
+    let serving: Running;
     let isReached = false;
     try {
       if (!(await gate.reached(isOver))) return await exit;
@@ -55,7 +55,7 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
 
 async function serveUntil(
   exit: Promise<number>,
-  serving: Serving,
+  serving: Running,
   child: ChildProcess,
 ): Promise<number> {
   serving.ended.catch(() => child.kill('SIGTERM'));

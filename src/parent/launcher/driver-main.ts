@@ -1,0 +1,47 @@
+/** The driver's process: see driver-process.ts. Its argument is a ServeOptions as JSON. */
+
+import { writeSync } from 'node:fs';
+import { messageOf, SluiceError } from '../../msg/errors.js';
+import { openPidfd } from '../../msg/pidfd.js';
+import * as linux from '../../msg/linux.js';
+import { Poller } from '../poller.js';
+import { serve, type ServeOptions } from '../serve.js';
+import { lockStateDir } from '../state.js';
+import type { DriverAnswer } from './driver-process.js';
+
+const LAUNCHER_FD = 3;
+
+function answer(message: DriverAnswer): void {
+  try {
+    writeSync(LAUNCHER_FD, `${JSON.stringify(message)}\n`);
+  } catch {
+    // The launcher is gone, or has started this one in place of another and does not wait.
+  }
+}
+
+/** Resolves when this process is told to end, or nothing is left to serve. */
+async function endOf(pid: number): Promise<void> {
+  using child = openPidfd(pid);
+  const poller = new Poller();
+  await new Promise<void>((resolve) => {
+    poller.add(child.number, linux.EPOLLIN, () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+  await poller.close();
+}
+
+// Its launcher trusts it as itself.
+const options = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+try {
+  using _ = lockStateDir(options.stateDir);
+  const end = endOf(options.child.pid);
+  const serving = await serve(options);
+  answer({ ready: true });
+  await Promise.race([end, serving.ended]);
+  await serving.close();
+} catch (error) {
+  const code = error instanceof SluiceError ? error.code : 'ERR_DRIVER';
+  answer({ code, message: messageOf(error) });
+  process.exitCode = 1;
+}
+process.exit();

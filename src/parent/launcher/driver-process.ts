@@ -1,0 +1,119 @@
+/**
+ * The driver in a process of its own, next to the launcher that waits for the namespaces: one that
+ * is killed is started again and goes on with the agents and ports that it finds.
+ *
+ * On fd 3 the driver's process answers with a line of JSON once it serves or can't. SIGTERM ends it
+ * with all its ports; it ends by itself with its namespaces, and goes on without its launcher.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { SluiceError } from '../../msg/errors.js';
+import { aborted } from '../agents.js';
+import type { ServeOptions } from '../serve.js';
+import { warn } from '../warn.js';
+
+const DRIVER_MAIN = fileURLToPath(new URL('driver-main.js', import.meta.url));
+/** A driver that lived longer is started again at once. */
+const MIN_LIFE_MS = 10_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5000;
+
+/** Its end is reported elsewhere. */
+const ENDED = 'ERR_DRIVER_ENDED';
+
+const answerSchema = z.union([
+  z.object({ ready: z.literal(true) }),
+  z.object({ code: z.string(), message: z.string() }),
+]);
+export type DriverAnswer = z.infer<typeof answerSchema>;
+
+/** A driver that runs, here or in another process. */
+export interface Running {
+  /** Resolves after `close`, rejects if the driver can't go on. */
+  readonly ended: Promise<void>;
+  /** Closes every port and ends the agent and the API. */
+  close(): Promise<void>;
+}
+
+/** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
+export async function keepDriver(options: ServeOptions): Promise<Running> {
+  const over = new AbortController();
+  let process = await startDriver(options);
+  const keep = async () => {
+    let startedAt = performance.now();
+    for (let pauseMs = 0; ; ) {
+      const how = await process.ended;
+      if (over.signal.aborted || how === 'done') return;
+      pauseMs =
+        performance.now() - startedAt > MIN_LIFE_MS
+          ? 0
+          : Math.min(Math.max(FIRST_PAUSE_MS, 2 * pauseMs), LONGEST_PAUSE_MS);
+      const then = pauseMs === 0 ? '' : ` in ${pauseMs} ms`;
+      warn(`the port driver ended ${how}; its ports stay open; starting it again${then}`);
+      await pause(pauseMs, over.signal);
+      if (over.signal.aborted) return;
+      startedAt = performance.now();
+      process = spawnDriver(options);
+      void answerOf(process).then(report);
+    }
+  };
+  const ended = keep();
+  const close = async () => {
+    over.abort();
+    process.child.kill('SIGTERM');
+    await ended;
+  };
+  return { ended, close };
+}
+
+interface DriverProcess {
+  readonly child: ChildProcess;
+  /** How it ended; `done` when it was its own decision. */
+  readonly ended: Promise<string>;
+}
+
+/** Rejects when it can't serve. */
+async function startDriver(options: ServeOptions): Promise<DriverProcess> {
+  const process = spawnDriver(options);
+  const answer = await answerOf(process);
+  if ('ready' in answer) return process;
+  await process.ended;
+  throw new SluiceError(answer.code, answer.message);
+}
+
+function spawnDriver(options: ServeOptions): DriverProcess {
+  // A session of its own: signals of the terminal are for the container engine.
+  const child = spawn(process.execPath, [DRIVER_MAIN, JSON.stringify(options)], {
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    detached: true,
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', ({ message }) => resolve(`before it began: ${message}`));
+    child.once('exit', (code, signal) => {
+      if (code === 0) resolve('done');
+      else resolve(signal === null ? `with exit code ${code}` : `by ${signal}`);
+    });
+  });
+  return { child, ended };
+}
+
+async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> {
+  const lines = createInterface({ input: child.stdio[3] as Socket });
+  const line = new Promise<string>((resolve) => lines.once('line', resolve));
+  const end = ended.then((how) =>
+    JSON.stringify({ code: ENDED, message: `the port driver ended ${how}` }),
+  );
+  return answerSchema.parse(JSON.parse(await Promise.race([line, end])));
+}
+
+function report(answer: DriverAnswer): void {
+  if (!('ready' in answer) && answer.code !== ENDED) warn(answer.message);
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await aborted(AbortSignal.any([signal, AbortSignal.timeout(ms)]));
+}

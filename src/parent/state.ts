@@ -1,0 +1,192 @@
+/**
+ * The port table on disk: `sluice.json` in the state directory, for a parent that comes after this
+ * one. What a running agent serves is asked from the agent; the file knows the rest, and tells the
+ * ports when no agent is left.
+ *
+ * Nothing in it is taken on trust. A file that isn't whole or isn't ours is set aside; one about
+ * namespaces that have ended is removed. A disk that can't be written to is reported and costs
+ * nothing else.
+ */
+
+import {
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { messageOf, SluiceError } from '../msg/errors.js';
+import { Fd } from '../msg/fd.js';
+import * as libc from '../msg/libc.js';
+import * as linux from '../msg/linux.js';
+import type { ChildContext, Status } from '../msg/port.js';
+import { validateSpec } from '../msg/spec.js';
+import { startTicks } from './agent-process.js';
+import { warn } from './warn.js';
+
+const FILE = 'sluice.json';
+const LOCK_FILE = 'sluice.lock';
+const VERSION = 1;
+/** Tens of thousands of ports. */
+const MAX_BYTES = 16 << 20;
+
+export interface PortsState {
+  readonly lastId: number;
+  readonly ports: readonly Status[];
+}
+
+const schema = z.object({
+  version: z.literal(VERSION),
+  child: z.object({ pid: z.int(), startTicks: z.int() }),
+  lastId: z.int().nonnegative(),
+  ports: z.array(z.object({ id: z.int().positive(), spec: z.unknown() })),
+});
+
+export class StateFile {
+  readonly #path: string;
+  readonly #child: { readonly pid: number; readonly startTicks: number };
+  #wanted: (() => Promise<PortsState>) | undefined;
+  #writing: Promise<void> | undefined;
+  #hasFailed = false;
+
+  /** Throws when the child's process has ended. */
+  constructor(stateDir: string, { pid }: ChildContext) {
+    this.#path = join(stateDir, FILE);
+    this.#child = { pid, startTicks: startTicks(pid) };
+  }
+
+  /** Undefined when there is nothing to go on from. */
+  read(): PortsState | undefined {
+    if (!existsSync(this.#path)) return undefined;
+    try {
+      const { child, lastId, ports } = schema.parse(JSON.parse(readText(this.#path)));
+      if (child.pid !== this.#child.pid || child.startTicks !== this.#child.startTicks) {
+        this.remove();
+        return undefined;
+      }
+      const checked = ports.map(({ id, spec }) => ({ id, spec: validateSpec(spec) }));
+      return { lastId, ports: checked };
+    } catch (error) {
+      this.#setAside(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * Writes what `state` returns then; changes that come meanwhile are written together. Resolves
+   * once it is written, or could not be and that was reported.
+   */
+  save(state: () => Promise<PortsState>): Promise<void> {
+    this.#wanted = state;
+    this.#writing ??= this.#write();
+    return this.#writing;
+  }
+
+  /** For good: call it when no port is left behind. */
+  async discard(): Promise<void> {
+    this.#wanted = undefined;
+    await this.#writing;
+    this.remove();
+  }
+
+  remove(): void {
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // A later parent sees that it is about other namespaces.
+    }
+  }
+
+  /** Never rejects. */
+  async #write(): Promise<void> {
+    await Promise.resolve();
+    for (let next = this.#wanted; next !== undefined; next = this.#wanted) {
+      this.#wanted = undefined;
+      try {
+        const state = await next();
+        const text = JSON.stringify({ version: VERSION, child: this.#child, ...state });
+        await writeWhole(this.#path, text);
+        this.#hasFailed = false;
+      } catch (error) {
+        if (!this.#hasFailed) {
+          const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
+          warn(`${what}; they go on, and are lost only if this process and its agent both die`);
+        }
+        this.#hasFailed = true;
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  #setAside(error: unknown): void {
+    const aside = `${this.#path}.bad`;
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+    const what = `${this.#path} is not what sluice wrote (${reason.replaceAll(/\s*\n\s*/g, ' ')})`;
+    try {
+      renameSync(this.#path, aside);
+      warn(`${what}; set aside as ${aside}`);
+    } catch (renaming) {
+      warn(`${what}; not used, and it can't be set aside: ${messageOf(renaming)}`);
+    }
+  }
+}
+
+/**
+ * The lock that a parent holds for as long as it serves, on `sluice.lock`: the kernel lets go of
+ * it when the process ends. (rootlesskit has a lock on the directory itself.) Where no file can be
+ * made there is none.
+ *
+ * @throws SluiceError ERR_STATE_DIR_LOCKED
+ */
+export function lockStateDir(stateDir: string): Disposable {
+  const path = join(stateDir, LOCK_FILE);
+  let file: Fd;
+  try {
+    file = new Fd(openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o600));
+  } catch (error) {
+    warn(
+      `${path} can't be locked: ${messageOf(error)}; see to it that no other sluice serves there`,
+    );
+    return { [Symbol.dispose]: () => {} };
+  }
+  const isLocked = libc.flock(file.number, linux.LOCK_EX | linux.LOCK_NB) === 0;
+  // One that another parent has removed since it was opened locks nobody out.
+  if (isLocked && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(file.number).ino) {
+    return {
+      [Symbol.dispose]: () => {
+        rmSync(path, { force: true });
+        file.close();
+      },
+    };
+  }
+  file.close();
+  throw new SluiceError(
+    'ERR_STATE_DIR_LOCKED',
+    `a sluice serves ${stateDir} already; end that one first if you want another`,
+  );
+}
+
+function readText(path: string): string {
+  const bytes = readFileSync(path);
+  if (bytes.length > MAX_BYTES) throw new Error(`it has ${bytes.length} bytes`);
+  return bytes.toString('utf8');
+}
+
+/** Whatever happens meanwhile, there is the old file or the new one. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+}

@@ -1,0 +1,166 @@
+/** What clients and callers see while the agent and its parent are killed under traffic. */
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from 'vitest';
+import { temporaryFolder } from '../harness/cleanup.js';
+import { type Namespace, makeHost, runIn } from '../harness/namespaces.js';
+import { userNamespaces } from '../harness/needs.js';
+import { describeWith, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
+import { type RunningDriver, startDriver } from './driver-support.js';
+import { driverOf, ECHO_SERVER, isRunning, Load } from './survive-support.js';
+
+const DEADLINE_MS = 30_000;
+const spec = (parentPort: number) =>
+  ({ proto: 'tcp', parentIP: '127.0.0.1', parentPort, childPort: 80 }) as const;
+
+describeWith([userNamespaces], 'under load', () => {
+  const cleanup = perTest();
+  let host: Namespace;
+  let stateDir: string;
+  let driver: RunningDriver;
+
+  beforeEach(async () => {
+    host = await makeHost(cleanup);
+    stateDir = temporaryFolder(cleanup);
+    driver = await startDriver(cleanup, host, { command: ECHO_SERVER, stateDir });
+    // Id 1 is gone: the ids that stay are not those that counting anew would give.
+    for (const port of [8079, 8080, 8081]) await driver.add(spec(port));
+    await driver.remove(1);
+  });
+
+  const ports = [
+    { id: 2, spec: spec(8080) },
+    { id: 3, spec: spec(8081) },
+  ];
+
+  const agentPid = () => driver.program.until(firstAgent, DEADLINE_MS, 'an agent');
+  const firstAgent = async () => (await driver.servingAgents())[0];
+
+  function driverPid(): Promise<number> {
+    return driver.program.until(() => driverOf(driver.program.pid), DEADLINE_MS, 'a driver');
+  }
+
+  async function killDriver(): Promise<void> {
+    const pid = await driverPid();
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid), DEADLINE_MS, 'the end of the driver');
+  }
+
+  /** Waits until a driver answers again that lists these ports. */
+  const isBack = () => driver.program.until(async () => driver.list(), DEADLINE_MS, 'a driver');
+
+  it('an agent that is killed refuses nobody', async () => {
+    const load = await Load.start(cleanup, host, 8080);
+    const killed = await agentPid();
+    process.kill(killed, 'SIGKILL');
+    await load.goesOn();
+    const { failed } = await load.tally();
+    // Those that it had taken end with it; the others wait for its successor.
+    expect(Object.keys(failed).filter((how) => !['ECONNRESET', 'cut'].includes(how))).toEqual([]);
+    expect(await agentPid()).not.toBe(killed);
+    expect(await driver.list()).toEqual(ports);
+  });
+
+  it('a driver that is killed costs nobody anything, and goes on with the same ids', async () => {
+    const load = await Load.start(cleanup, host, 8080);
+    const agent = await agentPid();
+    await killDriver();
+    await load.goesOn();
+    expect(await isBack()).toEqual(ports);
+    expect(await agentPid()).toBe(agent);
+    await load.goesOn();
+    expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+
+    expect(await driver.remove(2)).toEqual({ status: 200, body: '' });
+    expect(await driver.add(spec(8080))).toEqual({ id: 4, spec: spec(8080) });
+    expect(driver.program.stderr).toMatch(/the port driver ended by SIGKILL; its ports stay open/);
+  });
+
+  it('a driver that is killed together with its agent opens the same ports', async () => {
+    process.kill(await agentPid(), 'SIGKILL');
+    await killDriver();
+    expect(await isBack()).toEqual(ports);
+    const load = await Load.start(cleanup, host, 8081);
+    expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+  });
+
+  it('an agent that nobody comes back for ends with its namespaces', async () => {
+    const load = await Load.start(cleanup, host, 8080);
+    const agent = await agentPid();
+    const server = await driver.childPid();
+    const parent = await driverPid();
+    driver.program.signal('SIGKILL');
+    await driver.program.exit;
+    process.kill(parent, 'SIGKILL');
+    await load.goesOn();
+    expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+    process.kill(server, 'SIGKILL');
+    await until(() => !isRunning(agent), DEADLINE_MS, 'the end of the agent');
+  });
+
+  it('a driver goes on without its launcher, and ends with its namespaces', async () => {
+    const parent = await driverPid();
+    const server = await driver.childPid();
+    driver.program.signal('SIGKILL');
+    await driver.program.exit;
+    expect(await driver.list()).toEqual(ports);
+    process.kill(server, 'SIGKILL');
+    await until(() => !isRunning(parent), DEADLINE_MS, 'the end of the driver');
+    expect(existsSync(join(stateDir, 'api.sock'))).toBe(false);
+    expect(existsSync(join(stateDir, 'sluice.json'))).toBe(false);
+  });
+
+  it.each([
+    ['cut short', (file: string) => truncateSync(file, 40)],
+    ['somebody else’s', (file: string) => writeFileSync(file, '{"version":7}')],
+  ])('a state file that is %s is set aside, and the agent tells its ports', async (_, spoil) => {
+    const file = join(stateDir, 'sluice.json');
+    spoil(file);
+    await killDriver();
+    expect(await isBack()).toEqual(ports);
+    expect(driver.program.stderr).toMatch(
+      /sluice\.json is not what sluice wrote \(.+\); set aside as .+sluice\.json\.bad\n/,
+    );
+    expect(existsSync(`${file}.bad`)).toBe(true);
+  });
+});
+
+describeWith([userNamespaces], 'a state directory', () => {
+  const cleanup = perTest();
+
+  it.each([
+    ['is full', 'head -c 10M /dev/zero >"$0/fill" || true', 'rm "$0/fill"'],
+    ['is read-only', 'mount -o remount,bind,ro "$0"', 'mount -o remount,bind,rw "$0"'],
+  ])('that %s costs a report and no port', async (_, spoil, mend) => {
+    const host = await makeHost(cleanup);
+    const stateDir = temporaryFolder(cleanup);
+    const inHost = (script: string) => runIn(host, ['sh', '-c', script, stateDir]);
+    await inHost('mount -t tmpfs -o size=64k,mode=700 tmpfs "$0"');
+    // The socket is on a mount that only the host namespace shows.
+    const driver = await startDriver(cleanup, host, { command: ECHO_SERVER, stateDir });
+    const info = `/proc/${host.pid}/root${join(stateDir, 'api.sock')}`;
+    const api = driver.at(info);
+    await api.add(spec(8080));
+    await inHost(spoil);
+    expect(await api.add(spec(8081))).toEqual({ id: 2, spec: spec(8081) });
+    await driver.program.line(
+      /ports can't be noted in .+sluice\.json: (ENOSPC|EROFS)/,
+      DEADLINE_MS,
+    );
+
+    // Only the agent knows the second port, and no driver can begin before the folder takes files.
+    const parent = await driver.program.until(
+      () => driverOf(driver.program.pid),
+      DEADLINE_MS,
+      'a driver',
+    );
+    process.kill(parent, 'SIGKILL');
+    const load = await Load.start(cleanup, host, 8081);
+    await load.goesOn();
+    await inHost(mend);
+    const back = await driver.program.until(async () => api.list(), DEADLINE_MS, 'a driver');
+    expect(back.map(({ id }) => id)).toEqual([1, 2]);
+    expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+  });
+});
