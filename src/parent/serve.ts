@@ -24,6 +24,13 @@ export interface ServeOptions {
   readonly driver?: DriverOptions;
 }
 
+/** Replaces this process by the installed version, which goes on with what this one leaves. */
+export interface Successor {
+  /** Rejects when there can be none. */
+  check(): Promise<void>;
+  become(drainLimitMs: number): never;
+}
+
 export interface Serving extends AsyncDisposable {
   readonly manager: Manager;
   /** Resolves after `close`, rejects if the driver can't go on. */
@@ -33,7 +40,7 @@ export interface Serving extends AsyncDisposable {
 }
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. */
-export async function serve(options: ServeOptions): Promise<Serving> {
+export async function serve(options: ServeOptions, successor?: Successor): Promise<Serving> {
   const driver = new Driver({ stateDir: options.stateDir, ...options.driver });
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
@@ -41,7 +48,17 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     ended = driver.runParentDriver(resolve, quit.signal, options.child);
     ended.catch(reject);
   });
-  const api = createApi({ manager: driver, info: () => info(driver, options) });
+  const reload = async (drainLimitMs: number) => {
+    await successor?.check();
+    // What is being answered is finished first.
+    const begin = () => void api.close().then(() => successor?.become(drainLimitMs));
+    return { begin };
+  };
+  const api = createApi({
+    manager: driver,
+    info: () => info(driver, options),
+    ...(successor !== undefined && { reload }),
+  });
   const close = async () => {
     try {
       await api.close();

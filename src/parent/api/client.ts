@@ -26,6 +26,8 @@ const errorSchema = z.object({ message: z.string() });
 
 export interface ApiClient extends Manager {
   info(): Promise<Info>;
+  /** Ours only: resolves when the driver is about to replace itself. */
+  reload(drainLimitMs: number): Promise<void>;
 }
 
 /**
@@ -46,6 +48,9 @@ export function createApiClient(socketPath: string, timeoutMs = TIMEOUT_MS): Api
     info: () => call(infoSchema, 'GET', '/v1/info'),
     listPorts: async () => (await call(statusesSchema, 'GET', '/v1/ports')) ?? [],
     addPort: (spec) => call(statusSchema, 'POST', '/v1/ports', spec),
+    reload: async (drainLimitMs) => {
+      await call(z.unknown(), 'POST', '/v1/reload', { drainLimitMs });
+    },
     removePort: async (id) => {
       await call(z.unknown(), 'DELETE', `/v1/ports/${id}`);
     },

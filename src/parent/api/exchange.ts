@@ -7,6 +7,8 @@ export interface Answer {
   /** Sent as JSON; absent for an empty body. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Called once it has been sent. */
+  readonly onSent?: () => void;
 }
 
 /** Headers of an answer to a request that was not read to its end. */

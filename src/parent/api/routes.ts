@@ -1,5 +1,6 @@
 /** RootlessKit's REST API 1.1.1: what is asked, and what is answered. Nothing of HTTP's transport. */
 import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Manager } from '../../msg/port.js';
 import { validateSpec } from '../../msg/spec.js';
@@ -9,10 +10,14 @@ import type { Info } from './info.js';
 /** Hundreds of times the longest Spec. */
 const MAX_BODY_BYTES = 64 * 1024;
 
+const reloadSchema = z.object({ drainLimitMs: z.int().nonnegative() });
+
 export interface ApiBackend {
   readonly manager: Manager;
   /** Asked at every `GET /v1/info`. */
   readonly info: () => Promise<Info>;
+  /** Absent where this process can't be replaced. `begin` of the result is called after the answer. */
+  readonly reload?: (drainLimitMs: number) => Promise<{ readonly begin: () => void }>;
 }
 
 type Handler = (backend: ApiBackend, request: IncomingMessage, id: string) => Promise<Answer>;
@@ -31,6 +36,7 @@ const ROUTES: readonly Route[] = [
       ['POST', addPort],
     ]),
   },
+  { path: /^\/v1\/reload$/, methods: new Map([['POST', reload]]) },
   { path: /^\/v1\/ports\/([^/]+)$/, methods: new Map([['DELETE', removePort]]) },
 ];
 
@@ -69,11 +75,28 @@ async function listPorts({ manager }: ApiBackend): Promise<Answer> {
 
 async function addPort({ manager }: ApiBackend, request: IncomingMessage): Promise<Answer> {
   const text = await readBody(request, MAX_BODY_BYTES);
-  if (text === undefined) {
-    return refusal(413, tooLong(MAX_BODY_BYTES), CLOSE);
-  }
+  if (text === undefined) return tooLarge();
   const { id, spec } = await manager.addPort(validateSpec(parseJson(text)));
   return { status: 201, body: { id, spec } };
+}
+
+/** An addition of sluice to RootlessKit's API. */
+async function reload(backend: ApiBackend, request: IncomingMessage): Promise<Answer> {
+  const text = await readBody(request, MAX_BODY_BYTES);
+  if (text === undefined) return tooLarge();
+  const parsed = reloadSchema.safeParse(parseJson(text));
+  if (!parsed.success) {
+    return refusal(400, 'bad body, expected {"drainLimitMs": an integer, 0 or more}');
+  }
+  if (backend.reload === undefined) {
+    return refusal(400, 'this driver is part of another program; that one must be restarted');
+  }
+  const { begin } = await backend.reload(parsed.data.drainLimitMs);
+  return { status: 202, onSent: begin };
+}
+
+function tooLarge(): Answer {
+  return refusal(413, tooLong(MAX_BODY_BYTES), CLOSE);
 }
 
 async function removePort({ manager }: ApiBackend, _: unknown, id: string): Promise<Answer> {

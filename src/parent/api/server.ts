@@ -83,7 +83,8 @@ function forbidden(uid: number | undefined): Answer {
 }
 
 function send(request: IncomingMessage, response: ServerResponse, result: Answer): void {
-  const { status, body, headers } = result;
+  const { status, body, headers, onSent } = result;
+  if (onSent !== undefined) response.once('finish', onSent);
   if (body === undefined) {
     response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
     return;

@@ -17,6 +17,7 @@ import type { DriverOptions } from '../driver.js';
 import { serve } from '../serve.js';
 import { lockStateDir } from '../state.js';
 import { warn } from '../warn.js';
+import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
 import { stopSignal } from './signals.js';
 import {
   apiSocketOf,
@@ -54,15 +55,18 @@ export async function attach(options: AttachOptions): Promise<number> {
   try {
     for (const { id } of ports) await upstream.removePort(id);
     const child = childContextOf(stateDir, info.networkDriver?.childIP);
-    const serving = await serve({
-      child,
-      stateDir,
-      apiSocket: api,
-      upstreamApi,
-      publish: [],
-      adopt: ports,
-      driver: options.driver ?? {},
-    });
+    const serving = await serve(
+      {
+        child,
+        stateDir,
+        apiSocket: api,
+        upstreamApi,
+        publish: [],
+        adopt: ports,
+        driver: { ...options.driver, ...takeReload() },
+      },
+      { check: checkInstalled, become: (limitMs) => becomeInstalled(limitMs, []) },
+    );
     // A driver that can't go on rejects close() as well: not before its ports are known.
     await Promise.race([life.end, stop.signalled, serving.ended.catch(() => {})]);
     specs = (await serving.manager.listPorts()).map(({ spec }) => spec);

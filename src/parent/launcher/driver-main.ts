@@ -8,6 +8,7 @@ import { Poller } from '../poller.js';
 import { serve, type ServeOptions } from '../serve.js';
 import { lockStateDir } from '../state.js';
 import type { DriverAnswer } from './driver-process.js';
+import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
 
 const LAUNCHER_FD = 3;
 
@@ -31,11 +32,15 @@ async function endOf(pid: number): Promise<void> {
 }
 
 // Its launcher trusts it as itself.
-const options = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+const given = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
+const options = { ...given, driver: { ...given.driver, ...takeReload() } };
 try {
   using _ = lockStateDir(options.stateDir);
   const end = endOf(options.child.pid);
-  const serving = await serve(options);
+  const serving = await serve(options, {
+    check: checkInstalled,
+    become: (limitMs) => becomeInstalled(limitMs, [LAUNCHER_FD]),
+  });
   answer({ ready: true });
   await Promise.race([end, serving.ended]);
   await serving.close();

@@ -7,6 +7,10 @@ interface ApiOptions {
   readonly json?: true;
 }
 
+interface ReloadOptions extends ApiOptions {
+  readonly drainLimit: string;
+}
+
 export function addApiCommands(program: Command): void {
   apiCommand(program, 'add-ports', 'sluice add-ports 127.0.0.1:8080:80/tcp')
     .description('Publish ports, and print their ids')
@@ -33,6 +37,15 @@ export function addApiCommands(program: Command): void {
     .action(async (_: unknown, command: Command) => {
       const { showInfo } = await import('../info.js');
       await showInfo(command.optsWithGlobals<ApiOptions>());
+    });
+  const socket = '"$XDG_RUNTIME_DIR/dockerd-rootless/api.sock"';
+  example(program.command('reload'), `sluice reload --socket ${socket}`)
+    .description('Replace the running port driver by the installed version; connections go on')
+    .addOption(socketOption())
+    .option('--drain-limit <seconds>', 'how long existing connections may go on', '3600')
+    .action(async (_: unknown, command: Command) => {
+      const { reload } = await import('../reload.js');
+      await reload(command.optsWithGlobals<ReloadOptions>());
     });
 }
 
