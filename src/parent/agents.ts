@@ -14,6 +14,7 @@ import type { AgentInfo, AgentsInfo } from '../msg/port.js';
 import { type AgentOptions, AgentProcess, type Resolve } from './agent.js';
 import type { PortBack } from './agent-channel.js';
 import { findAgents } from './agent-process.js';
+import { pause } from './pause.js';
 import type { Poller } from './poller.js';
 import { warn } from './warn.js';
 
@@ -175,8 +176,7 @@ export class Agents {
       this.#lastEnd = why;
       this.#restarts++;
       warn(`${why}; starting another${pauseMs === 0 ? '' : ` in ${pauseMs} ms`}`);
-      if (pauseMs > 0)
-        await aborted(AbortSignal.any([this.#over.signal, AbortSignal.timeout(pauseMs)]));
+      if (pauseMs > 0) await pause(pauseMs, this.#over.signal);
       if (this.#isOver) throw reason;
       try {
         return await this.#startOne();

@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { SluiceError } from '../../msg/errors.js';
-import { aborted } from '../agents.js';
+import { pause } from '../pause.js';
 import type { ServeOptions } from '../serve.js';
 import { warn } from '../warn.js';
 
@@ -112,8 +112,4 @@ async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> 
 
 function report(answer: DriverAnswer): void {
   if (!('ready' in answer) && answer.code !== ENDED) warn(answer.message);
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await aborted(AbortSignal.any([signal, AbortSignal.timeout(ms)]));
 }
