@@ -67,7 +67,12 @@ export class AgentChannel {
     this.#poller = poller;
     this.#channel = channel;
     this.#events = events;
-    poller.add(channel.fd, linux.EPOLLIN, () => this.#onEvents());
+    try {
+      poller.add(channel.fd, linux.EPOLLIN, () => this.#onEvents());
+    } catch (error) {
+      this.fail(new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error }));
+      return;
+    }
     this.#send({ type: 'hello', version: PROTOCOL_VERSION, pid: process.pid });
   }
 

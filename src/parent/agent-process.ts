@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
-import type { Fd } from '../msg/fd.js';
+import { Fd } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { openPidfd } from '../msg/pidfd.js';
@@ -17,6 +17,9 @@ import type { Poller } from './poller.js';
 /** Where an installation of any version has it. */
 const AGENT_SUFFIX = '/child/main.js';
 
+/** Of processes that have ended, or are another user's. */
+const PASSED_OVER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
+
 export interface RunningProcess {
   readonly pid: number;
   /** Open until the end. */
@@ -27,45 +30,53 @@ export interface RunningProcess {
   forget(): void;
 }
 
-/** Rejects with a SluiceError when there can be no process. */
+/** Rejects, and leaves nothing behind, when there can be no process. */
 export async function spawnAgent(
   child: ChildContext,
   bearsClients: boolean,
 ): Promise<{ process: RunningProcess; channel: Channel }> {
   using life = openPidfd(child.pid);
   const [ours, theirs] = socketPair();
+  using control = ours;
+  using inside = theirs;
   const [doorInside, doorOutside] = socketPair(linux.SOCK_SEQPACKET);
+  using innerDoor = doorInside;
+  using outerDoor = doorOutside;
   const args = Object.entries(opaqueForChild()).map(([key, value]) => `${key}=${value}`);
-  const [command, ...words] = [...agentCommand(child, bearsClients), ...args];
+  const command = [...agentCommand(child, bearsClients), ...args] as const;
+  const process = await spawnWith(command, [inside, innerDoor, outerDoor, life]);
+  return { process, channel: new Channel(new Fd(control.release())) };
+}
+
+/** `fds` are its fd 3 and following. */
+async function spawnWith(
+  [file, ...args]: readonly [string, ...string[]],
+  fds: readonly Fd[],
+): Promise<RunningProcess> {
+  // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
+  // good order; the agent forwards until the parent wants its end.
+  const stdio = ['ignore', 'ignore', 'inherit', ...fds.map(({ number }) => number)] as const;
+  let started: ChildProcess;
   try {
-    // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
-    // good order; the agent forwards until the parent wants its end.
-    const started = spawn(command, words, {
-      stdio: [
-        'ignore',
-        'ignore',
-        'inherit',
-        theirs.number,
-        doorInside.number,
-        doorOutside.number,
-        life.number,
-      ],
-      detached: true,
-    });
-    const ended = endOf(started);
-    if (started.pid === undefined) throw await ended;
-    const { pid } = started;
+    started = spawn(file, args, { stdio: [...stdio], detached: true });
+  } catch (error) {
+    // Some errnos are thrown, the others emitted.
+    throw startError(error as NodeJS.ErrnoException);
+  }
+  const ended = endOf(started);
+  if (started.pid === undefined) throw await ended;
+  const { pid } = started;
+  try {
     const pidfd = openPidfd(pid);
     const forget = () => {
       started.unref();
       pidfd.close();
     };
-    return { process: { pid, pidfd, ended, forget }, channel: new Channel(ours) };
+    return { pid, pidfd, ended, forget };
   } catch (error) {
-    ours.close();
+    // It would outlive us, as a parent that has hung up.
+    started.kill('SIGKILL');
     throw error;
-  } finally {
-    for (const end of [theirs, doorInside, doorOutside]) end.close();
   }
 }
 
@@ -98,21 +109,22 @@ export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
     identityOf(`/proc/${pid}/ns/net`) === netns &&
     identityOf(`/proc/${pid}/ns/mnt`) === mounts;
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && isAgent(Number(name)))
+    .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       const pid = Number(name);
       let pidfd: Fd | undefined;
       try {
-        // First, so that all that is read is about this process.
+        if (!isAgent(pid)) return [];
+        // From here on all that is read is about this process.
         pidfd = openPidfd(pid);
-        if (isOurs(pid)) return { pid, pidfd };
-      } catch {
-        // It has ended, or is another user's.
+        if (isOurs(pid)) return { pid, pidfd, since: startTicks(pid) };
+      } catch (error) {
+        if (!PASSED_OVER.includes((error as NodeJS.ErrnoException).code)) throw error;
       }
       pidfd?.close();
       return [];
     })
-    .toSorted((one, other) => startTicks(other.pid) - startTicks(one.pid));
+    .toSorted((one, other) => other.since - one.since);
 }
 
 /** When a process started, in clock ticks since the boot; with its pid it has no double. */
@@ -123,12 +135,8 @@ export function startTicks(pid: number): number {
 }
 
 function isAgent(pid: number): boolean {
-  try {
-    const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return script.endsWith(AGENT_SUFFIX);
-  } catch {
-    return false;
-  }
+  const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  return script.endsWith(AGENT_SUFFIX);
 }
 
 function identityOf(file: string): string {
@@ -136,19 +144,21 @@ function identityOf(file: string): string {
   return `${dev}:${ino}`;
 }
 
-function startError(reason: string, cause?: unknown): SluiceError {
-  return new SluiceError('ERR_AGENT_START', reason, { cause });
+/** By the errno of what did not start. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'nsenter was not found on the PATH; install util-linux',
+  EAGAIN: 'nsenter could not be started: the user may have no more processes (ulimit -u)',
+  EMFILE: 'nsenter could not be started: the driver may open no more files (ulimit -n)',
+};
+
+function startError(error: NodeJS.ErrnoException): SluiceError {
+  const reason = REASONS[error.code ?? ''] ?? `nsenter could not be started: ${messageOf(error)}`;
+  return new SluiceError('ERR_AGENT_START', reason, { cause: error });
 }
 
 function endOf(process: ChildProcess): Promise<SluiceError> {
   return new Promise((resolve) => {
-    process.once('error', (error: NodeJS.ErrnoException) => {
-      const reason =
-        error.code === 'ENOENT'
-          ? 'nsenter was not found on the PATH; install util-linux'
-          : `nsenter could not be started: ${messageOf(error)}`;
-      resolve(startError(reason, error));
-    });
+    process.once('error', (error) => resolve(startError(error)));
     process.once('exit', (code, signal) => {
       const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
       resolve(new SluiceError('ERR_AGENT_ENDED', `the agent ended ${how}`));

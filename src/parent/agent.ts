@@ -74,16 +74,19 @@ export class AgentProcess {
   }
 
   /**
-   * Becomes the parent of an agent that another parent has left. Rejects with ERR_AGENT_START when
-   * it doesn't answer; it is killed then.
+   * Becomes the parent of an agent that another parent has left; owns `pidfd` from now on. Rejects
+   * with ERR_AGENT_START when it doesn't answer; it is killed then. With other errors, which are
+   * this process's own, it goes on.
    */
   static async adopt(pidfd: Fd, pid: number, poller: Poller, resolve: Resolve) {
-    const process = foundProcess(pid, pidfd, poller);
+    using found = pidfd;
     const [ours, theirs] = socketPair();
-    using door = new Channel(takeDoor(pidfd, pid));
-    door.send({ type: 'door', fds: 1 }, [theirs.number]);
-    theirs.close();
-    const channel = new Channel(ours);
+    using control = ours;
+    using inside = theirs;
+    using door = new Channel(takeDoor(found, pid));
+    door.send({ type: 'door', fds: 1 }, [inside.number]);
+    const process = foundProcess(pid, new Fd(found.release()), poller);
+    const channel = new Channel(new Fd(control.release()));
     const greeted = await greet({ process, channel, poller, resolve, timeoutMs: ADOPT_TIMEOUT_MS });
     return new AgentProcess(process, greeted);
   }
@@ -125,11 +128,13 @@ export class AgentProcess {
     const ports: PortBack[] = [];
     try {
       await this.#channel.request({ type: 'takeBack' }, [], (port) => ports.push(port));
+      if (ports.every(({ sockets }) => sockets.length > 0)) return ports;
+      const what = `the driver may open no more files, and needs the sockets of ${ports.length} ports`;
+      throw new SluiceError('EMFILE', `${what}; raise the limit (ulimit -n)`);
     } catch (error) {
       for (const socket of ports.flatMap(({ sockets }) => sockets)) socket.close();
       throw error;
     }
-    return ports;
   }
 
   /** It takes nothing new, and ends by itself once its flows have, at the latest after `limitMs`. */
@@ -173,7 +178,7 @@ interface Greeted {
   readonly foreign: SluiceError | undefined;
 }
 
-/** Rejects, and kills the process, when it doesn't say hello in time. */
+/** Rejects, and kills the process, when it can't be heard or doesn't say hello in time. */
 function greet({ process, channel: raw, poller, resolve, timeoutMs }: Greeting): Promise<Greeted> {
   let lost: SluiceError | undefined;
   const ended = process.ended.then((end) => explained(end, lost));

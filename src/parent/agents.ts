@@ -54,13 +54,17 @@ export class Agents {
     this.#life = openPidfd(options.child.pid);
   }
 
-  /** Becomes the parent of agents that run already; returns their ports. Call it before `start`. */
+  /**
+   * Becomes the parent of agents that run already; returns their ports. Call it before `start`.
+   * Rejects when this process can't, which costs no agent: `leave` them to another attempt.
+   */
   async adopt(): Promise<PortBack[]> {
     const { child, poller, resolve } = this.#options;
     const ports = new Map<number, PortBack>();
     for (const { pid, pidfd } of findAgents(child)) {
+      let agent: AgentProcess | undefined;
       try {
-        const agent = await AgentProcess.adopt(pidfd, pid, poller, resolve);
+        agent = await AgentProcess.adopt(pidfd, pid, poller, resolve);
         const given = await agent.takeBack();
         for (const port of given) {
           if (ports.has(port.id)) port.sockets.forEach((socket) => socket.close());
@@ -69,6 +73,10 @@ export class Agents {
         if (this.#found === undefined && given.length > 0) this.#found = agent;
         else await this.#retire(agent);
       } catch (error) {
+        if (!(error instanceof SluiceError && error.code.startsWith('ERR_AGENT'))) {
+          agent?.leave();
+          throw error;
+        }
         warn(`agent ${pid} could not be taken over: ${messageOf(error)}`);
       }
     }

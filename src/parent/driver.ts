@@ -201,8 +201,11 @@ export class Driver implements ParentDriver {
 
   async #resume({ agents, state }: Run): Promise<void> {
     const noted = state?.read();
+    // What an earlier parent left is not this one's to end before all of it is taken over.
+    this.#isLeaving = true;
     const served = await agents.adopt();
     this.#hasResumed = noted !== undefined || served.length > 0;
+    this.#isLeaving = this.#hasResumed;
     this.#table.continueAfter(noted?.lastId ?? 0);
     for (const port of served) await reporting(() => this.#table.takeBack(port));
     await agents.start(this.#options.replaceWithinMs !== undefined);
@@ -210,6 +213,7 @@ export class Driver implements ParentDriver {
     for (const port of noted?.ports ?? []) {
       if (!there.has(port.id)) await reporting(() => this.#table.adoptPort(port));
     }
+    this.#isLeaving = false;
     await this.#save();
   }
 

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { SluiceError } from '../../msg/errors.js';
+import { messageOf, SluiceError } from '../../msg/errors.js';
 import { pause } from '../pause.js';
 import type { ServeOptions } from '../serve.js';
 import { warn } from '../warn.js';
@@ -64,14 +64,15 @@ export async function keepDriver(options: ServeOptions): Promise<Running> {
   const ended = keep();
   const close = async () => {
     over.abort();
-    process.child.kill('SIGTERM');
+    process.child?.kill('SIGTERM');
     await ended;
   };
   return { ended, close };
 }
 
 interface DriverProcess {
-  readonly child: ChildProcess;
+  /** Undefined when it could not be started. */
+  readonly child: ChildProcess | undefined;
   /** How it ended; `done` when it was its own decision. */
   readonly ended: Promise<string>;
 }
@@ -86,28 +87,40 @@ async function startDriver(options: ServeOptions): Promise<DriverProcess> {
 }
 
 function spawnDriver(options: ServeOptions): DriverProcess {
-  // A session of its own: signals of the terminal are for the container engine.
-  const child = spawn(process.execPath, [DRIVER_MAIN, JSON.stringify(options)], {
-    stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    detached: true,
-  });
-  const ended = new Promise<string>((resolve) => {
-    child.once('error', ({ message }) => resolve(`before it began: ${message}`));
-    child.once('exit', (code, signal) => {
-      if (code === 0) resolve('done');
-      else resolve(signal === null ? `with exit code ${code}` : `by ${signal}`);
+  try {
+    // A session of its own: signals of the terminal are for the container engine.
+    const child = spawn(process.execPath, [DRIVER_MAIN, JSON.stringify(options)], {
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      detached: true,
     });
-  });
-  return { child, ended };
+    const ended = new Promise<string>((resolve) => {
+      child.once('error', (error) => resolve(notBegun(error)));
+      child.once('exit', (code, signal) => {
+        if (code === 0) resolve('done');
+        else resolve(signal === null ? `with exit code ${code}` : `by ${signal}`);
+      });
+    });
+    return { child: child.pid === undefined ? undefined : child, ended };
+  } catch (error) {
+    // Some errnos are thrown, the others emitted.
+    return { child: undefined, ended: Promise.resolve(notBegun(error)) };
+  }
+}
+
+function notBegun(error: unknown): string {
+  return `before it began (${messageOf(error)})`;
 }
 
 async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> {
-  const lines = createInterface({ input: child.stdio[3] as Socket });
-  const line = new Promise<string>((resolve) => lines.once('line', resolve));
   const end = ended.then((how) =>
     JSON.stringify({ code: ENDED, message: `the port driver ended ${how}` }),
   );
-  return answerSchema.parse(JSON.parse(await Promise.race([line, end])));
+  const answers = [end];
+  if (child !== undefined) {
+    const lines = createInterface({ input: child.stdio[3] as Socket });
+    answers.push(new Promise((resolve) => lines.once('line', resolve)));
+  }
+  return answerSchema.parse(JSON.parse(await Promise.race(answers)));
 }
 
 function report(answer: DriverAnswer): void {

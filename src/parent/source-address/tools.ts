@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import { nsenterOptions } from '../nsenter.js';
 
@@ -43,7 +44,7 @@ export class Tools {
 
   /** Never rejects. */
   run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return new Promise((resolve) => {
+    const outcome = new Promise<Outcome>((resolve) => {
       const child = execFile(
         'nsenter',
         [...this.#enter, program, ...args],
@@ -60,6 +61,8 @@ export class Tools {
       // A program that ends without reading its input says why by its exit code.
       child.stdin?.on('error', () => {}).end(options.input);
     });
+    // Where no process can be made, some errnos are thrown.
+    return outcome.catch((error: unknown) => ({ stdout: '', failure: messageOf(error) }));
   }
 }
 
