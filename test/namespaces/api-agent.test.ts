@@ -2,6 +2,8 @@
 import { beforeEach, expect, it } from 'vitest';
 import { type Namespace, makeHost } from '../harness/namespaces.js';
 import { userNamespaces } from '../harness/needs.js';
+import { run } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { type Endpoint, type RunningDriver, answersTo, startDriver } from './driver-support.js';
@@ -91,6 +93,9 @@ describeWith([userNamespaces], 'a driver', () => {
         },
       },
     });
+    expect(await run(sluice('info', '--socket', driver.socketPath))).toContain(
+      '    - replaced: 3, the last time because the agent ended by SIGKILL\n',
+    );
     expect(driver.program.stderr).toBe(
       'sluice: the agent ended by SIGKILL; starting another\n' +
         'sluice: the agent ended by SIGKILL; starting another in 100 ms\n' +
