@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { type Answer, ask } from '../harness/http.js';
 import { type Namespace, enter, runIn } from '../harness/namespaces.js';
-import type { Program } from '../harness/processes.js';
-import { start } from '../harness/processes.js';
+import { type Program, start, type StartOptions } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import type { Spec, Status } from '../../src/msg/port.js';
 import type { Info } from '../../src/parent/api/info.js';
@@ -109,6 +108,7 @@ interface DriverSetUp {
   /** Runs in the server's place, and prints `serving` once it does. */
   readonly command?: readonly string[];
   readonly stateDir?: string;
+  readonly env?: StartOptions['env'];
 }
 
 /** Starts a driver in `host`, with a server in its child namespace. */
@@ -124,6 +124,7 @@ export async function startDriver(
   const program = await start(
     cleanup,
     enter(host, ...sluice('run', '--state-dir', stateDir, '--', ...command)),
+    given.env && { env: given.env },
   );
   await program.line(/^serving$/m, READY_MS);
   return new RunningDriver(program, join(stateDir, 'api.sock'));
