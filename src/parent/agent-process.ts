@@ -1,7 +1,7 @@
 /** The processes of agents: started in the child namespaces, or found there. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Fd } from '../msg/fd.js';
@@ -13,6 +13,7 @@ import { agentCommand } from './agent-command.js';
 import { opaqueForChild } from './agent-fds.js';
 import { netnsFile } from './nsenter.js';
 import type { Poller } from './poller.js';
+import { allPids, processStat } from './proc.js';
 
 /** Where an installation of any version has it. */
 const AGENT_SUFFIX = '/child/main.js';
@@ -108,16 +109,14 @@ export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
     isAgent(pid) &&
     identityOf(`/proc/${pid}/ns/net`) === netns &&
     identityOf(`/proc/${pid}/ns/mnt`) === mounts;
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      const pid = Number(name);
+  return allPids()
+    .flatMap((pid) => {
       let pidfd: Fd | undefined;
       try {
         if (!isAgent(pid)) return [];
         // From here on all that is read is about this process.
         pidfd = openPidfd(pid);
-        if (isOurs(pid)) return { pid, pidfd, since: startTicks(pid) };
+        if (isOurs(pid)) return { pid, pidfd, since: processStat(pid).startTicks };
       } catch (error) {
         if (!PASSED_OVER.includes((error as NodeJS.ErrnoException).code)) throw error;
       }
@@ -125,13 +124,6 @@ export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
       return [];
     })
     .toSorted((one, other) => other.since - one.since);
-}
-
-/** When a process started, in clock ticks since the boot; with its pid it has no double. */
-export function startTicks(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // proc_pid_stat(5): field 22, and the name in brackets is the 2nd.
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
 }
 
 function isAgent(pid: number): boolean {

@@ -21,6 +21,7 @@ import type { AgentProcess } from './agent.js';
 import { opaqueForChild } from './agent-fds.js';
 import { aborted, Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
+import { watchNetworkHelper } from './network-helper.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
 import { Protos } from './protos.js';
@@ -154,6 +155,7 @@ export class Driver implements ParentDriver {
         : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
     try {
       await this.#resume(run);
+      using _ = watchNetworkHelper(cctx, run.poller);
       initComplete();
       await aborted(quit);
     } finally {

@@ -27,7 +27,7 @@ import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import type { ChildContext, Status } from '../msg/port.js';
 import { validateSpec } from '../msg/spec.js';
-import { startTicks } from './agent-process.js';
+import { processStat } from './proc.js';
 import { warn } from './warn.js';
 
 const FILE = 'sluice.json';
@@ -58,7 +58,7 @@ export class StateFile {
   /** Throws when the child's process has ended. */
   constructor(stateDir: string, { pid }: ChildContext) {
     this.#path = join(stateDir, FILE);
-    this.#child = { pid, startTicks: startTicks(pid) };
+    this.#child = { pid, startTicks: processStat(pid).startTicks };
   }
 
   /** Undefined when there is nothing to go on from. */
