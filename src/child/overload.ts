@@ -33,10 +33,14 @@ export function exhaustedBy(error: number): ShedReason | undefined {
 /** The flows of one port. */
 export interface FlowCount {
   flows: number;
+  /** Ends one of them that may be given up for another one. False when there is none. */
+  makeRoom?(reason: ShedReason): boolean;
 }
 
 export class Overload implements Clock {
   limits: FlowLimits = NO_LIMITS;
+  /** As `makeRoom` of a port, among all flows. */
+  makeRoom: NonNullable<FlowCount['makeRoom']> = () => false;
   readonly #report: (counts: ShedCounts) => void;
   #flows = 0;
   #counts = noCounts();
@@ -52,9 +56,11 @@ export class Overload implements Clock {
   /** Counts one more flow, which must be `left` in the end; or says why there must be none. */
   admit(port: FlowCount): ShedReason | undefined {
     const { maxFlows, maxFlowsPerPort } = this.limits;
-    if (maxFlows > 0 && this.#flows >= maxFlows) return 'maxFlows';
-    if (maxFlowsPerPort > 0 && port.flows >= maxFlowsPerPort) return 'maxFlowsPerPort';
     if (!this.#hasHeadroom()) return 'memory';
+    if (maxFlowsPerPort > 0 && port.flows >= maxFlowsPerPort) {
+      if (port.makeRoom?.('maxFlowsPerPort') !== true) return 'maxFlowsPerPort';
+    }
+    if (maxFlows > 0 && this.#flows >= maxFlows && !this.makeRoom('maxFlows')) return 'maxFlows';
     this.#flows++;
     port.flows++;
     return undefined;

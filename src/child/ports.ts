@@ -49,7 +49,7 @@ export class AgentPorts {
     this.#overload = overload;
     this.#forwarders = {
       tcp: new TcpForwarder(reactor, this.#pipes, overload),
-      udp: new UdpForwarder(reactor),
+      udp: new UdpForwarder(reactor, overload),
       sctp: new SctpForwarder(reactor, overload),
     };
     reactor.addClock(this.#holding);

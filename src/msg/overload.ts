@@ -2,7 +2,7 @@
 
 import { type Fields, integer } from './fields.js';
 
-/** The most flows at a time, of all protocols together; 0 stands for no limit. */
+/** The most flows at a time, of all protocols and with UDP's sessions; 0 stands for no limit. */
 export interface FlowLimits {
   readonly maxFlows: number;
   readonly maxFlowsPerPort: number;

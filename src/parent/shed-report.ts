@@ -17,5 +17,5 @@ const EXPLAINED: Readonly<Record<ShedReason, string>> = {
 export function shedReport(counts: ShedCounts): string {
   const reasons = SHED_REASONS.filter((reason) => counts[reason] > 0);
   const parts = reasons.map((reason) => `${counts[reason]} because ${EXPLAINED[reason]}`);
-  return `the agent shed new connections: ${parts.join('; ')}`;
+  return `the agent shed flows: ${parts.join('; ')}`;
 }

@@ -7,6 +7,7 @@ import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { type Pair, startForwarding } from '../harness/tcp-forwarding.js';
 import { type TcpSocket, connect } from '../harness/tcp-socket.js';
+import { udpSocket } from '../harness/udp-socket.js';
 import { until } from '../harness/wait.js';
 import { freePort } from './launcher-support.js';
 
@@ -21,15 +22,19 @@ const hardLimit = Number(
 const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
 const LITTLE_MEMORY = 48 * 1024 * 1024;
 const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
-  .listen(7, '127.0.0.1', () => console.log('ready'))`;
-const LINE = /^sluice: the agent shed new connections: (\d+) because (.*)$/gm;
+  .listen(7, '127.0.0.1', () => udp.bind(7, '127.0.0.1', () => console.log('ready')));
+  const udp = require('node:dgram').createSocket('udp4')
+    .on('message', (bytes, { port, address }) => udp.send(bytes, port, address));`;
+const LINE = /^sluice: the agent shed flows: (\d+) because (.*)$/gm;
 
 describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', () => {
   const cleanup = perTest();
 
   async function startEcho(...flags: string[]): Promise<{ program: Program; ports: number[] }> {
     const ports = [await freePort(), await freePort()];
-    const publish = ports.flatMap((port) => ['-p', `127.0.0.1:${port}:7/tcp`]);
+    const publish = ports.flatMap((port) =>
+      ['tcp', 'udp'].flatMap((proto) => ['-p', `127.0.0.1:${port}:7/${proto}`]),
+    );
     const command = [process.execPath, '--eval', ECHO];
     const program = await start(cleanup, sluice('run', ...flags, ...publish, '--', ...command));
     await program.line(/ready/, DEADLINE_MS);
@@ -61,6 +66,21 @@ describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', 
       return Buffer.isBuffer(received);
     };
     await until(served, DEADLINE_MS, 'room for another');
+  });
+
+  it('counts UDP sessions as well: those in use let neither a session nor a connection in', async () => {
+    const { program, ports } = await startEcho('--max-flows=2', '--max-flows-per-port=1');
+    for (const port of ports) {
+      const client = udpSocket(cleanup).connect('127.0.0.1', port);
+      for (let exchange = 0; exchange < 2; exchange++) {
+        expect(await client.send('echo').receiveText()).toBe('echo');
+      }
+    }
+    const [port = 0] = ports;
+    udpSocket(cleanup).connect('127.0.0.1', port).send('one too many');
+    expect((await connect(cleanup, port).outcome()).end).toBe('ECONNRESET');
+    await program.line(/1 because the limit of --max-flows-per-port is reached/, DEADLINE_MS);
+    await program.line(/1 because the limit of --max-flows is reached/, DEADLINE_MS);
   });
 
   it('writes at most one line a second however many it sheds, and counts them all', async () => {

@@ -3,9 +3,11 @@ import { limitsOf } from '../../src/child/udp/limits.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perTest } from '../harness/suite.js';
+import { freePort } from '../harness/tcp-forwarding.js';
+import { connect } from '../harness/tcp-socket.js';
 import { type UdpForwarding, startUdpForwarding } from '../harness/udp-forwarding.js';
 import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
-import { expectExchange } from './udp-support.js';
+import { expectExchange, expectGreeting } from './udp-support.js';
 
 const FILES = 128;
 const { perPort, perSource } = limitsOf(FILES);
@@ -80,6 +82,47 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () =
     expect((await forwarding.stats()).flows).toBe(perSource);
   });
 
+  it('over the limit of a port give way where nobody answered, and are shed where all are in use', async () => {
+    const forwarding = await startUdpForwarding(test, { maxFlowsPerPort: 2 });
+    const server = await forwarding.server(test);
+    const port = await forwarding.publish(server.port);
+    const clients = [connected(port), connected(port)];
+    const [client] = clients as [UdpSocket, UdpSocket];
+    await established(client, server);
+    await expectGreeting(connected(port), server);
+    await expectGreeting(connected(await forwarding.publish(server.port)), server);
+    expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 0 });
+    for (const one of clients) await established(one, server);
+    expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 1 });
+    connected(port).send('no room');
+    await forwarding.untilStats('a drop', ({ drops }) => drops['tableFull'] === 1);
+    for (const one of clients) await established(one, server);
+    expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 2 });
+  });
+
+  it('over the limit of all flows make room for connections, unless they are in use', async () => {
+    const forwarding = await startUdpForwarding(test, { maxFlows: 2 });
+    const server = await forwarding.server(test);
+    const port = await forwarding.publish(server.port);
+    const client = connected(port);
+    await established(client, server);
+    await expectGreeting(connected(port), server);
+    const parentPort = freePort();
+    const spec = { parentIP: HERE, parentPort, childIP: HERE, childPort: parentPort };
+    await forwarding.driver.addPort({ proto: 'tcp', ...spec });
+    // It is let in, and then refused: nobody listens there.
+    expect((await connect(test, parentPort).outcome()).end).toBe('ECONNRESET');
+    const { transports } = await forwarding.driver.stats();
+    expect(transports.tcp).toMatchObject({ accepted: 1, refused: 1, shed: 0 });
+    expect(transports.udp).toMatchObject({ flows: 1, shed: 1 });
+    await established(client, server);
+
+    await forwarding.unpublish(port);
+    const other = await forwarding.publish(server.port);
+    for (const one of [connected(other), connected(other)]) await established(one, server);
+    expect(await forwarding.stats()).toMatchObject({ flows: 2, shed: 1 });
+  });
+
   it('for which there is no file descriptor are dropped and counted, the others go on', async () => {
     const { forwarding, server, port } = await start();
     const client = connected(port);
@@ -90,6 +133,11 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () =
     expect((await expectExchange(client, server)).from).toEqual(from);
   });
 });
+
+/** Makes a session that is never given up: its client has spoken after an answer. */
+async function established(client: UdpSocket, server: UdpSocket): Promise<void> {
+  for (let exchange = 0; exchange < 2; exchange++) await expectExchange(client, server);
+}
 
 /** One datagram each from WAVE ports, of as many addresses if `isSpread`. */
 function flood(port: number, { isSpread }: { isSpread: boolean }): void {

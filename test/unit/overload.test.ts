@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { exhaustedBy, Overload } from '../../src/child/overload.js';
+import { exhaustedBy, type FlowCount, Overload } from '../../src/child/overload.js';
 import * as linux from '../../src/msg/linux.js';
 import type { ShedCounts } from '../../src/msg/overload.js';
 import { shedReport } from '../../src/parent/shed-report.js';
@@ -32,6 +32,26 @@ describe('flows', () => {
     expect(overload.admit(one)).toBe('maxFlows');
     expect([one.flows, other.flows]).toEqual([1, 2]);
   });
+
+  test('over a limit take the place of one that may be given up, of the same port for the limit of a port', () => {
+    const { overload } = started();
+    overload.limits = { maxFlows: 3, maxFlowsPerPort: 2 };
+    let spare = 1;
+    const one = { flows: 0, makeRoom: () => give(one) };
+    const other = { flows: 0 };
+    const give = (port: FlowCount) => {
+      if (spare === 0) return false;
+      spare--;
+      overload.left(port);
+      return true;
+    };
+    overload.makeRoom = () => give(other);
+    const admitted = [one, one, one, one, other].map((port) => overload.admit(port));
+    expect(admitted).toEqual([undefined, undefined, undefined, 'maxFlowsPerPort', undefined]);
+    spare = 1;
+    expect([other, other].map((port) => overload.admit(port))).toEqual([undefined, 'maxFlows']);
+    expect([one.flows, other.flows]).toEqual([2, 1]);
+  });
 });
 
 describe('what was shed', () => {
@@ -53,7 +73,7 @@ describe('what was shed', () => {
 
   test('is told by its reason and with what helps', () => {
     expect(shedReport({ ...NONE, files: 300, maxFlows: 1 })).toBe(
-      'the agent shed new connections: 300 because its limit of open files is reached: raise it with `ulimit -Hn` or, in a systemd unit, LimitNOFILE=; 1 because the limit of --max-flows is reached',
+      'the agent shed flows: 300 because its limit of open files is reached: raise it with `ulimit -Hn` or, in a systemd unit, LimitNOFILE=; 1 because the limit of --max-flows is reached',
     );
   });
 

@@ -1,10 +1,12 @@
 /** All UDP ports of the agent, their sessions, and what these share. */
 
 import type { Fd } from '../../msg/fd.js';
+import type { ShedReason } from '../../msg/overload.js';
 import type { TransportStats } from '../../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../../msg/udp-timeouts.js';
 import { Deadlines } from '../deadlines.js';
 import type { ForwardedPort, Forwarder } from '../forwarder.js';
+import type { Overload } from '../overload.js';
 import type { Reactor } from '../reactor.js';
 import { SourceAddresses } from '../source.js';
 import type { Targets } from '../targets.js';
@@ -36,11 +38,14 @@ export class UdpForwarder implements Forwarder {
   readonly #sessions = new Group<Session>(this.limits.total);
   readonly #bySource = new Map<string, Source>();
   readonly #ports = new Set<UdpPort>();
+  readonly #overload: Overload;
   #accepted = 0;
   #shed = 0;
 
-  constructor(reactor: Reactor) {
+  constructor(reactor: Reactor, overload: Overload) {
     this.reactor = reactor;
+    this.#overload = overload;
+    overload.makeRoom = (reason) => this.evict(this.#sessions, reason);
     this.setTimeouts(DEFAULT_UDP_TIMEOUTS);
     reactor.addClock(this.#unreplied);
     reactor.addClock(this.#replied);
@@ -70,14 +75,23 @@ export class UdpForwarder implements Forwarder {
     const name = sourceOf(key);
     const known = this.#bySource.get(name);
     for (const group of [known?.sessions, port.sessions, this.#sessions]) {
-      if (group === undefined || !group.isFull) continue;
-      const { victim } = group;
-      if (victim === undefined) return undefined;
-      this.#shed++;
-      victim.close();
+      if (group?.isFull === true && !this.evict(group)) return undefined;
+    }
+    const reason = this.#overload.admit(port);
+    if (reason !== undefined) {
+      this.#count(reason);
+      return undefined;
     }
     // The last session of this source may just have made room.
     return this.#bySource.get(name) ?? this.#newSource(name);
+  }
+
+  /** Gives up a session of the group, for another flow. False when all are in use. */
+  evict({ victim }: Group<Session>, reason?: ShedReason): boolean {
+    if (victim === undefined) return false;
+    this.#count(reason);
+    victim.close();
+    return true;
   }
 
   /** Enters a session that was admitted. */
@@ -104,6 +118,7 @@ export class UdpForwarder implements Forwarder {
     this.#unreplied.clear(session);
     this.#replied.clear(session);
     for (const group of this.#groupsOf(session)) group.delete(session);
+    this.#overload.left(session.port);
     if (session.source.sessions.size === 0) this.#bySource.delete(session.source.name);
   }
 
@@ -124,6 +139,12 @@ export class UdpForwarder implements Forwarder {
       sourceLost,
       drops: { ...this.drops, queueFull: this.drops.queueFull + waiting },
     };
+  }
+
+  /** Without a reason there was no room in the table, which has its own limits. */
+  #count(reason?: ShedReason): void {
+    this.#shed++;
+    if (reason !== undefined) this.#overload.shed(reason);
   }
 
   #newSource(name: string): Source {

@@ -7,7 +7,8 @@
  * A session is established when its client has spoken again after the server's first answer, which
  * no sender of forged addresses can know of. It is never evicted. A flood can only evict sessions
  * that nobody has answered, unless these are less than half: then there is no flood but a full
- * table of finished exchanges (DNS), and the one that was answered first has to go.
+ * table of finished exchanges (DNS), and the one that was answered first has to go. The limits that
+ * hold for the flows of all protocols (`../overload.ts`) take their victims here as well.
  */
 
 import { allocate, getrlimit } from '../../msg/libc.js';
@@ -40,7 +41,7 @@ export class Group<T extends Limited> {
 
   /** The session that makes room for another one; undefined when all are established. */
   get victim(): T | undefined {
-    const isFlood = 2 * this.#unreplied.size > this.limit || this.#answered.size === 0;
+    const isFlood = 2 * this.#unreplied.size > this.size || this.#answered.size === 0;
     const [oldest] = isFlood ? this.#unreplied : this.#answered;
     return oldest;
   }

@@ -1,17 +1,20 @@
 /** One published UDP port: its listeners, its sessions' share, and who waits for its target. */
 
 import type { Fd } from '../../msg/fd.js';
+import type { ShedReason } from '../../msg/overload.js';
 import type { ForwardedPort } from '../forwarder.js';
+import type { FlowCount } from '../overload.js';
 import type { Targets, Waiting } from '../targets.js';
 import type { UdpForwarder } from './forwarder.js';
 import { Group } from './limits.js';
 import { Listener } from './listener.js';
 import type { Session } from './session.js';
 
-export class UdpPort implements ForwardedPort, Waiting {
+export class UdpPort implements ForwardedPort, FlowCount, Waiting {
   readonly id: number;
   readonly targets: Targets;
   readonly sessions: Group<Session>;
+  flows = 0;
   /** Sessions that hold their datagrams until the target is known. */
   readonly waiting = new Set<Session>();
   readonly #forwarder: UdpForwarder;
@@ -40,6 +43,10 @@ export class UdpPort implements ForwardedPort, Waiting {
   connect(): void {
     for (const session of this.waiting) session.connect();
     this.waiting.clear();
+  }
+
+  makeRoom(reason: ShedReason): boolean {
+    return this.#forwarder.evict(this.sessions, reason);
   }
 
   /** Ends its sessions as well: the address that they would answer from is no longer ours. */

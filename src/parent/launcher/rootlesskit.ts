@@ -31,7 +31,7 @@ the ports: those of --publish, and those asked for through the API socket in the
   --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
   --udp-timeout=30               seconds that a UDP session without an answer lives
   --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram
-  --max-flows=N                  connections at a time; more are reset (default: no limit)
+  --max-flows=N                  connections and UDP sessions at a time (default: no limit)
   --max-flows-per-port=N         the same for each published port
 See also: sluice --help
 `;

@@ -78,7 +78,10 @@ function transparentOption(): Option {
 }
 
 function maxFlowsOption(): Option {
-  return new Option('--max-flows <n>', 'connections at a time; more are reset (default: no limit)');
+  return new Option(
+    '--max-flows <n>',
+    'connections and UDP sessions at a time; what is more is reset or dropped (default: no limit)',
+  );
 }
 
 function maxFlowsPerPortOption(): Option {
