@@ -18,16 +18,32 @@ import {
 import { tool, userNamespaces } from '../harness/needs.js';
 import { run, start } from '../harness/processes.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { answersTo, startDriver } from './driver-support.js';
+import { type Endpoint, answersTo, startDriver } from './driver-support.js';
 
 const DEADLINE_MS = 15_000;
 const CONTAINER = { v4: '10.88.0.2', v6: 'fd00:88::2' } as const;
 const GATEWAY = { v4: '10.88.0.1', v6: 'fd00:88::1' } as const;
 
 const SERVER = `
+  const udp = require('node:dgram').createSocket('udp6')
+    .on('message', (text, { port, address }) => udp.send('container heard ' + text, port, address));
   const { createServer } = require('node:net');
   createServer((socket) => socket.on('error', () => {}).end('container ' + socket.localPort))
-    .listen(80, () => console.log('serving'));`;
+    .listen(80, () => udp.bind(80, () => console.log('serving')));`;
+
+/** Sends a datagram to each address from a connected socket, and prints the answers or errnos. */
+const UDP_CLIENT = `
+  const { createSocket } = require('node:dgram');
+  const ask = ([host, port]) => new Promise((resolve) => {
+    const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    udp.on('message', (text) => resolve(text.toString())).on('error', ({ code }) => resolve(code));
+    udp.connect(port, host, () => udp.send('hello'));
+  });
+  Promise.all(JSON.parse(process.argv[1]).map(ask)).then((answers) => {
+    console.log(JSON.stringify(answers));
+    process.exit();
+  });`;
+const HEARD = 'container heard hello';
 
 /** The command that runs another in a namespace. */
 type Enter = (...command: readonly string[]) => string[];
@@ -36,9 +52,19 @@ async function apply(within: Enter, script: string): Promise<void> {
   await run(within('nft', '-f', '-'), { input: script });
 }
 
-function binding(ip: string, childHostIP: string, hostPort: number): PortBinding {
+async function udpAnswersTo(from: Namespace, endpoints: readonly Endpoint[]): Promise<string[]> {
+  const command = [process.execPath, '--eval', UDP_CLIENT, JSON.stringify(endpoints)];
+  return JSON.parse(await runIn(from, command)) as string[];
+}
+
+function binding(
+  ip: string,
+  childHostIP: string,
+  hostPort: number,
+  proto: number = PROTOCOL.tcp,
+): PortBinding {
   const nat = { ip: childHostIP, port: hostPort };
-  const addresses = { proto: PROTOCOL.tcp, ip, port: 80, hostPort, hostPortEnd: hostPort };
+  const addresses = { proto, ip, port: 80, hostPort, hostPortEnd: hostPort };
   return { ...addresses, childHostIP, nat, forwarding: true, rootlesskitUnsupported: false };
 }
 
@@ -83,10 +109,10 @@ describeWith(NEEDS, 'the nftables script', () => {
   it('leads clients to the container, through the kernel, until it is taken away', async () => {
     const client = await makeClient(test, host);
     await startContainer(inHost);
-    const bindings = [
-      binding(CONTAINER.v4, HOST_ADDRESS.v4, 8080),
-      binding(CONTAINER.v6, HOST_ADDRESS.v6, 8080),
-    ];
+    const bindings = [PROTOCOL.tcp, PROTOCOL.udp].flatMap((proto) => [
+      binding(CONTAINER.v4, HOST_ADDRESS.v4, 8080, proto),
+      binding(CONTAINER.v6, HOST_ADDRESS.v6, 8080, proto),
+    ]);
     const endpoints = [
       [HOST_ADDRESS.v4, 8080],
       [HOST_ADDRESS.v6, 8080],
@@ -95,6 +121,7 @@ describeWith(NEEDS, 'the nftables script', () => {
       await apply(inHost, script);
       for (const from of [client, host]) {
         expect(await answersTo(from, endpoints)).toEqual(['container 80', 'container 80']);
+        expect(await udpAnswersTo(from, endpoints)).toEqual([HEARD, HEARD]);
       }
     }
     await apply(inHost, dnatRules(bindings.slice(0, 1)));
@@ -109,25 +136,35 @@ describeWith(NEEDS, 'the nftables script', () => {
   it('leads what the driver forwards to the container, on addresses that the mapper gave', async () => {
     const driver = await startDriver(test, host, { endpoints: [['127.0.0.1', 1]] });
     const client = createApiClient(driver.socketPath);
-    const { childPID } = await client.info();
+    const { childPID, portDriver } = await client.info();
     // It shares the mount namespace of the host.
     const nsenter = ['nsenter', '--preserve-credentials', '-U', '-n', '-t', String(childPID), '--'];
     const inChild: Enter = (...command) => inHost(...nsenter, ...command);
     await startContainer(inChild);
     const mapper = createPortMapper({ manager: client, info: () => client.info() });
-    const request = { proto: PROTOCOL.tcp, port: 80, hostPort: 0, hostPortEnd: 0 };
-    const bindings = await mapper.mapPorts([
-      { ...request, ip: CONTAINER.v4, hostIP: '0.0.0.0' },
-      { ...request, ip: CONTAINER.v6, hostIP: '::' },
-    ]);
-    const port = bindings[0]?.hostPort ?? 0;
+    const bindings = await mapper.mapPorts(
+      [PROTOCOL.tcp, PROTOCOL.udp].flatMap((proto) => {
+        const request = { proto, port: 80, hostPort: 0, hostPortEnd: 0 };
+        return [
+          { ...request, ip: CONTAINER.v4, hostIP: '0.0.0.0' },
+          { ...request, ip: CONTAINER.v6, hostIP: '::' },
+        ];
+      }),
+    );
     await apply(inChild, dnatRules(bindings));
-    const endpoints = [
-      ['127.0.0.1', port],
-      ['::1', port],
-    ] as const;
-    expect(await answersTo(host, endpoints)).toEqual(['container 80', 'container 80']);
+    const endpointsOf = (index: number): Endpoint[] =>
+      ['127.0.0.1', '::1'].map((ip) => [ip, bindings[index]?.hostPort ?? 0]);
+    const [tcp, udp] = [endpointsOf(0), endpointsOf(2)];
+    expect(await answersTo(host, tcp)).toEqual(['container 80', 'container 80']);
+    expect(await udpAnswersTo(host, udp)).toEqual([HEARD, HEARD]);
     await mapper.unmapPorts(bindings);
-    expect(await answersTo(host, endpoints)).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
+    expect(await answersTo(host, tcp)).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
+    expect(await udpAnswersTo(host, udp)).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
+
+    const request = { proto: PROTOCOL.sctp, port: 80, hostPort: 0, hostPortEnd: 0 };
+    const sctp = await mapper.mapPorts([{ ...request, ip: CONTAINER.v4, hostIP: '0.0.0.0' }]);
+    const isListed = portDriver?.protos?.includes('sctp4') === true;
+    expect(sctp).toMatchObject([{ rootlesskitUnsupported: !isListed, forwarding: isListed }]);
+    expect(dnatRules(sctp).includes('sctp dport')).toBe(isListed);
   });
 });
