@@ -241,18 +241,22 @@ describe('a call that fails', () => {
     expect(await table.listPorts()).toEqual([]);
   });
 
-  test('tells what could not be undone', async () => {
+  test.each([
+    ['', 0, HOST],
+    [', and looks no further', 1, OTHER_HOST],
+  ])('tells what could not be undone%s', async (_, length, hostIP) => {
     const { table } = tableAndMapper(cleanup);
-    const first = await freeRange(2);
-    await occupy(cleanup, first + 1, HOST);
+    const first = await freeRange(3);
+    const second = length === 0 ? first + 1 : first;
+    await occupy(cleanup, second, hostIP);
     const manager: Manager = {
       addPort: (spec) => table.addPort(spec),
       listPorts: () => table.listPorts(),
       removePort: () => Promise.reject(new SluiceError('ERR_AGENT', 'the agent is gone')),
     };
     const call = mapperOver(manager).mapPorts([
-      request({ hostPort: first }),
-      request({ hostPort: first + 1 }),
+      request({ hostPort: first, hostPortEnd: first + length }),
+      request({ hostPort: second, hostPortEnd: second + length, hostIP }),
     ]);
     await expect(call).rejects.toMatchObject({
       code: 'ERR_UNDO',

@@ -2,7 +2,7 @@
 
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { messageOf } from '../../msg/errors.js';
+import { messageOf, SluiceError } from '../../msg/errors.js';
 import { isRange, type PortBindingReq } from './contract.js';
 
 const LOCAL_PORT_RANGE = '/proc/sys/net/ipv4/ip_local_port_range';
@@ -33,10 +33,15 @@ function ephemeralPorts(): { readonly first: number; readonly last: number } {
   return { first, last };
 }
 
-/**
- * Whether another port may do. An API gives no codes, so the texts of ours and of rootlesskit's
- * drivers have to tell.
- */
+const TAKEN: readonly string[] = ['ERR_CONFLICT', 'ERR_BIND_IN_USE'];
+/** RootlessKit's API has no codes, and nor has the manager of another program, which is ERR_MAP here. */
+const WITHOUT_CODE: readonly string[] = ['ERR_API', 'ERR_MAP'];
+/** Texts of ours and of rootlesskit's drivers. */
+const TAKEN_TEXT = /conflict with |port is in use|address already in use/;
+
+/** Whether another port may do: the code tells, or the text where there is none. */
 export function isTaken(error: unknown): boolean {
-  return /conflict with |port is in use|address already in use/.test(messageOf(error));
+  const code = error instanceof SluiceError ? error.code : 'ERR_MAP';
+  if (WITHOUT_CODE.includes(code)) return TAKEN_TEXT.test(messageOf(error));
+  return TAKEN.includes(code);
 }
