@@ -199,6 +199,7 @@ describe('help', () => {
     'uninstall',
     'portmapper',
     'probe',
+    'completion',
   ])('of %s shows an example', async (name) => {
     const { code, stdout } = await call(name, '--help');
     expect(code).toBe(0);

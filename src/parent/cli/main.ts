@@ -1,13 +1,8 @@
 #!/usr/bin/env node
 /** The command line. Each command's code is loaded only when it is called. */
-import { Command, CommanderError } from 'commander';
-import { VERSION } from '../api/version.js';
-import { addApiCommands, socketOption } from './commands/api.js';
-import { addLaunchCommands } from './commands/launch.js';
-import { addPluginCommand } from './commands/plugin.js';
-import { addProbeCommand } from './commands/probe.js';
-import { addSetupCommands } from './commands/setup.js';
-import { oneLine, report } from './report.js';
+import { CommanderError } from 'commander';
+import { createProgram } from './program.js';
+import { report } from './report.js';
 
 /** Resolves with the exit code: that of the command that was run, else 0, or 1 after an error. */
 async function main(args: readonly string[]): Promise<number> {
@@ -27,24 +22,6 @@ async function main(args: readonly string[]): Promise<number> {
   }
   await program.parseAsync(args, { from: 'user' });
   return exitCode;
-}
-
-function createProgram(exitWith: (code: number) => void): Command {
-  const program = new Command('sluice')
-    .description('Publishes ports of a rootless network namespace on the host')
-    .version(VERSION)
-    // So that options after the command of "run" are the command's own.
-    .enablePositionalOptions()
-    .configureOutput({ outputError: (text) => process.stderr.write(`sluice: ${oneLine(text)}\n`) })
-    .exitOverride()
-    // rootlessctl takes it before the command only; here both places do.
-    .addOption(socketOption().hideHelp());
-  addLaunchCommands(program, exitWith);
-  addApiCommands(program);
-  addPluginCommand(program);
-  addSetupCommands(program, exitWith);
-  addProbeCommand(program, exitWith);
-  return program;
 }
 
 try {

@@ -52,8 +52,8 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .addOption(
       new Option(
         '--child-host-ip <which>',
-        "address that engines write DNAT rules for: 'loopback' or 'tap'",
-      ),
+        'address that engines write DNAT rules for (default: loopback)',
+      ).choices(['loopback', 'tap']),
     )
     .action(async (options: DriverOptionTexts & { readonly stateDir: string }) => {
       const { attach } = await import('../../launcher/attach.js');
