@@ -24,7 +24,8 @@ const OUR_OPTIONS: OptionTable = new Map([
   ['max-flows-per-port', true],
 ]);
 
-const HELP_NOTE = `
+/** A line for each option: the man page has them from here. */
+export const HELP_NOTE = `
 With --port-driver=sluice this rootlesskit is started with --port-driver=none, and sluice publishes
 the ports: those of --publish, and those asked for through the API socket in the state directory.
   --source-ip-transparent=false  servers see the agent's address instead of the client's

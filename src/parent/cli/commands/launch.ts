@@ -5,7 +5,7 @@ import type { DriverOptionTexts } from '../../launcher/driver-options.js';
 import { example, SPEC_FORM } from './text.js';
 
 interface RunOptions extends DriverOptionTexts {
-  readonly publish: string[];
+  readonly publish?: string[];
   readonly stateDir?: string;
 }
 
@@ -16,7 +16,7 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
   )
     .description('Run a command in new user and network namespaces, with ports published')
     .usage('[-p SPEC...] [--state-dir DIR] -- COMMAND [ARG...]')
-    .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`, [])
+    .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`)
     .option('--state-dir <dir>', 'directory for api.sock and the like (default: a temporary one)')
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
@@ -28,7 +28,7 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .action(async (command: string[], options: RunOptions) => {
       const { run } = await import('../../launcher/run.js');
       const { driverOptions } = await import('../../launcher/driver-options.js');
-      const { publish, stateDir } = options;
+      const { publish = [], stateDir } = options;
       exitWith(
         await run({
           publish: publish.map(parsePortSpec),
