@@ -11,8 +11,11 @@ export type {
   Status,
 } from './msg/port.js';
 export { formatPortSpec, parsePortSpec, validateSpec } from './msg/spec.js';
+export type { AgentStats } from './msg/stats.js';
+export type { UdpTimeouts } from './msg/udp-timeouts.js';
 export { createApiClient, type ApiClient } from './parent/api/client.js';
-export { Driver as ParentDriver } from './parent/driver.js';
+export type { Info } from './parent/api/info.js';
+export { Driver as ParentDriver, type DriverOptions } from './parent/driver.js';
 export { comparePortBindingReq } from './parent/portmapper/compare.js';
 export {
   childPortBinding,
@@ -25,4 +28,4 @@ export {
 export { dnatRules } from './parent/portmapper/dnat-rules.js';
 export { createPortMapper, type PortMapperBackend } from './parent/portmapper/mapper.js';
 export { createPlugin as createPortMapperPlugin } from './parent/portmapper/plugin.js';
-export { serve, type ServeOptions, type Serving } from './parent/serve.js';
+export { serve, type ServeOptions, type Serving, type Successor } from './parent/serve.js';
