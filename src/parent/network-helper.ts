@@ -19,7 +19,7 @@ const END_OF_ALL_MS = 1000;
 
 /** Reports its end until disposed of, unless all of it ends. */
 export function watchNetworkHelper(child: ChildContext, poller: Poller): Disposable {
-  const helpers = siblingsOf(child.pid).filter(({ name }) => HELPER.test(name));
+  const helpers = helpersBeside(child.pid);
   const timers: NodeJS.Timeout[] = [];
   for (const { name, pidfd } of helpers) {
     poller.add(pidfd.number, linux.EPOLLIN, () => {
@@ -51,15 +51,16 @@ function report(name: string, { pid }: ChildContext): void {
   );
 }
 
-/** Other children of its parent. */
-function siblingsOf(pid: number): { name: string; pidfd: Fd }[] {
+/** Children of the same parent. */
+function helpersBeside(pid: number): { name: string; pidfd: Fd }[] {
   const { parentPid } = processStat(pid);
   return allPids().flatMap((other) => {
     let pidfd: Fd | undefined;
     try {
       pidfd = openPidfd(other);
       const stat = processStat(other);
-      if (stat.parentPid === parentPid && other !== pid) return { name: stat.name, pidfd };
+      const isBeside = stat.parentPid === parentPid && other !== pid;
+      if (isBeside && HELPER.test(stat.name)) return { name: stat.name, pidfd };
     } catch {
       // It has ended.
     }
