@@ -4,7 +4,8 @@ import { type Namespace, enter } from './namespaces.js';
 import { start } from './processes.js';
 import { sluice } from './sluice.js';
 
-const READY_MS = 30_000;
+/** Three starts of Node, which take a minute on an emulated processor. */
+const READY_MS = 120_000;
 
 /** With a /run of its own, where daemons put their sockets. */
 const STAY = 'mount -t tmpfs tmpfs /run && echo "inside $$" && exec sleep infinity';

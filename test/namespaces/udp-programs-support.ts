@@ -49,15 +49,18 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Makes the WireGuard device wg0 in a namespace with a /run of its own; returns its public key. */
-export async function makeDevice(
-  cleanup: Cleanup,
+/** Makes the device wg0 without the kernel's WireGuard, in a namespace with a /run of its own. */
+export async function makeDevice(cleanup: Cleanup, namespace: Namespace): Promise<void> {
+  const device = ['env', 'WG_PROCESS_FOREGROUND=1', 'wireguard-go', '--foreground', 'wg0'];
+  await serveIn(cleanup, namespace, device, ['--unix', 'src = /var/run/wireguard/wg0.sock']);
+}
+
+/** Gives wg0 a key, the port and the address of a tunnel; returns its public key. */
+export async function configureDevice(
   namespace: Namespace,
   address: string,
   port: number,
 ): Promise<string> {
-  const device = ['env', 'WG_PROCESS_FOREGROUND=1', 'wireguard-go', '--foreground', 'wg0'];
-  await serveIn(cleanup, namespace, device, ['--unix', 'src = /var/run/wireguard/wg0.sock']);
   const setUp = `umask 077
     wg genkey >/run/key
     wg set wg0 private-key /run/key listen-port ${port}

@@ -15,7 +15,14 @@ import { tool, userNamespaces } from '../harness/needs.js';
 import { run } from '../harness/processes.js';
 import { publish } from '../harness/published.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
-import { addPeer, iperf, makeDevice, serveIn, sha256 } from './udp-programs-support.js';
+import {
+  addPeer,
+  configureDevice,
+  iperf,
+  makeDevice,
+  serveIn,
+  sha256,
+} from './udp-programs-support.js';
 
 const DNS = 5300;
 const QUIC = 4433;
@@ -173,9 +180,10 @@ describeWith(NEEDS, 'through published ports', () => {
 
     it.each(FAMILIES)('carries TCP both ways in a tunnel over IP%s', async (family) => {
       await runIn(client, ['mount', '-t', 'tmpfs', 'tmpfs', '/run']);
+      for (const namespace of [inside, client]) await makeDevice(cleanup, namespace);
       const keys = {
-        inside: await makeDevice(cleanup, inside, inner.inside, WIREGUARD),
-        client: await makeDevice(cleanup, client, inner.client, WIREGUARD),
+        inside: await configureDevice(inside, inner.inside, WIREGUARD),
+        client: await configureDevice(client, inner.client, WIREGUARD),
       };
       const host = family === 'v6' ? `[${HOST_ADDRESS.v6}]` : HOST_ADDRESS.v4;
       await addPeer(inside, keys.client, inner.client);

@@ -15,7 +15,7 @@ ln -s /proc/self/fd /dev/fd
 
 # The kernel loads all others by itself, as they are asked for.
 mount --bind /var/cache/sluice-test/kernel/lib/modules /lib/modules
-modprobe --all sctp sctp_diag tun
+modprobe --all sctp sctp_diag tun wireguard
 chmod 666 /dev/net/tun
 ip link set lo up
 # SCTP sends a message only where it fits into the socket's buffer: so that one of 1 MiB can.
