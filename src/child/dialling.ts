@@ -55,9 +55,9 @@ export class Dialling {
     return true;
   }
 
-  /** Of the server whose turn it is. */
-  get family(): number {
-    return this.#servers[this.#at]?.[0] ?? 0;
+  /** Whose turn it is; undefined after the last one. */
+  get server(): Uint8Array | undefined {
+    return this.#servers[this.#at];
   }
 
   /** There are servers left after the one whose turn it is. */

@@ -5,7 +5,7 @@
  * Reading rules means running programs, so the parent does it. The first flow of a port asks and is
  * held, for a bounded moment, together with those that come meanwhile. Later flows never wait: a
  * port without a rule, or with a target that doesn't answer, is asked about again from time to
- * time while its flows go to what is known.
+ * time while its flows go to what is known. Flows of UDP outlive their server: they follow.
  */
 
 import type { Resolution } from '../msg/protocol.js';
@@ -29,6 +29,8 @@ export class Targets implements Expiring {
   isDualStack = false;
   /** Until then flows of this port do without their clients' addresses: replies got lost. */
   plainUntil = 0;
+  /** Another one whenever the addresses have changed. */
+  generation = 0;
   readonly #own: readonly Uint8Array[];
   readonly #ask: () => boolean;
   readonly #holding: Deadlines<Targets>;
@@ -58,10 +60,7 @@ export class Targets implements Expiring {
 
   /** Addresses to dial, in this order; undefined when `flow` has to wait until it is called. */
   addressesFor(flow: Waiting): readonly Uint8Array[] | undefined {
-    if (this.#askAt !== Infinity && !this.#isAsking && performance.now() >= this.#askAt) {
-      this.#isAsking = true;
-      if (!this.#ask()) this.unanswered();
-    }
+    this.#askIfDue();
     if (this.#phase === 'known') return this.#addresses;
     if (this.#phase === 'new') this.#holding.set(this);
     this.#phase = 'holding';
@@ -72,8 +71,13 @@ export class Targets implements Expiring {
   /** What the rules say, best first. */
   answered({ targets, isProxied, isDualStack }: Resolution): void {
     this.#isAsking = false;
+    const before = this.#addresses;
     this.#resolved = targets.map((address) => encodeSockAddr(address));
     this.#addresses = isProxied ? this.#resolved : [...this.#resolved, ...this.#own];
+    if (!isSameList(before, this.#addresses)) {
+      this.#pauseMs = FIRST_PAUSE_MS;
+      this.generation++;
+    }
     this.isDualStack = isDualStack && targets.length === 0;
     this.#askAt = targets.length > 0 ? Infinity : performance.now() + this.#pauseMs;
     this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
@@ -90,8 +94,23 @@ export class Targets implements Expiring {
 
   /** The address didn't take a connection: if a rule named it, the rule may be gone. */
   failed(address: Uint8Array | undefined): void {
-    if (address !== undefined && this.#resolved.includes(address))
+    if (address !== undefined && includes(this.#resolved, address))
       this.#askAt = Math.min(this.#askAt, performance.now() + FIRST_PAUSE_MS);
+  }
+
+  /**
+   * Nothing has come from the address for a while, of a flow that speaks. That may be right, so the
+   * pauses between the questions double.
+   */
+  silent(address: Uint8Array): void {
+    if (includes(this.#resolved, address))
+      this.#askAt = Math.min(this.#askAt, performance.now() + this.#pauseMs);
+    this.#askIfDue();
+  }
+
+  /** Whether flows are still sent there. */
+  has(address: Uint8Array): boolean {
+    return includes(this.#addresses, address);
   }
 
   /** Lets the waiting flows go to what is known. */
@@ -100,4 +119,18 @@ export class Targets implements Expiring {
     this.#holding.clear(this);
     for (const flow of this.#waiting.splice(0)) flow.connect();
   }
+
+  #askIfDue(): void {
+    if (this.#isAsking || performance.now() < this.#askAt) return;
+    this.#isAsking = true;
+    if (!this.#ask()) this.unanswered();
+  }
+}
+
+function isSameList(one: readonly Uint8Array[], other: readonly Uint8Array[]): boolean {
+  return Buffer.concat(one).equals(Buffer.concat(other));
+}
+
+function includes(addresses: readonly Uint8Array[], address: Uint8Array): boolean {
+  return addresses.some((one) => Buffer.compare(one, address) === 0);
 }

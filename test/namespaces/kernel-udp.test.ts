@@ -8,9 +8,10 @@ import {
   IPV4,
   IPV6,
 } from '../../dist/child/udp/layout.js';
+import { setIntOption } from '../../dist/child/sockets.js';
 import * as linux from '../../src/msg/linux.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { udpSocket } from '../harness/udp-socket.js';
+import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 5000;
@@ -18,6 +19,10 @@ const inbox = new Inbox();
 
 function receive(fd: number): Promise<number> {
   return until(() => Math.max(inbox.receive(fd), 0), DEADLINE_MS, 'a batch');
+}
+
+function reuse(socket: UdpSocket, isAllowed: boolean): void {
+  setIntOption(socket.fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, Number(isAllowed));
 }
 
 describeWith([], 'the kernel', () => {
@@ -74,6 +79,18 @@ describeWith([], 'the kernel', () => {
     gone.close();
     for (let round = 0; round < 3; round++) expect(socket.trySend('lost', { to })).toBe(4);
     expect(inbox.receive(socket.fd)).toBe(linux.EAGAIN);
+  });
+
+  it('lets an address be bound again that its socket gives up, and by nobody else', () => {
+    const [old, fresh, other] = [udpSocket(test), udpSocket(test), udpSocket(test)] as const;
+    const { port } = old.bind('127.0.0.1');
+    reuse(fresh, true);
+    expect(() => fresh.bind('127.0.0.1', port)).toThrow('EADDRINUSE');
+    reuse(old, true);
+    expect(fresh.bind('127.0.0.1', port).port).toBe(port);
+    reuse(fresh, false);
+    reuse(other, true);
+    expect(() => other.bind('127.0.0.1', port)).toThrow('EADDRINUSE');
   });
 
   it('writes no more control messages than there is room for', () => {

@@ -6,14 +6,17 @@ import {
   CLIENT_ADDRESS,
   HOST_ADDRESS,
   type Namespace,
+  enter,
   makeClient,
   runIn,
 } from '../harness/namespaces.js';
 import { docker as needsDocker } from '../harness/needs.js';
+import { start } from '../harness/processes.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 20_000;
+const ADDRESS = '{{.NetworkSettings.Networks.six.IPAddress}}';
 /** In a namespace of the test's own every port is free. */
 const PORT = 8053;
 const SECOND_ADDRESS = { v4: '198.51.100.7', v6: 'fd00:1::7' } as const;
@@ -46,6 +49,13 @@ const CLIENT = `
   await udp.close();
   console.log(JSON.stringify({ real: address + ' ' + own, seen }));`;
 
+/** Asks time and again from one socket, and prints what it was told, line by line. */
+const ASKING = `
+  const [host, port] = process.argv.slice(1);
+  const udp = require('node:dgram').createSocket('udp4').on('error', () => {});
+  udp.on('message', (text) => console.log(text.toString()));
+  udp.connect(Number(port), host, () => setInterval(() => udp.send('who am I?', () => {}), 100));`;
+
 describeWith([needsDocker], 'a UDP server in a container', () => {
   const suite = perSuite();
   let docker: Docker;
@@ -64,7 +74,8 @@ describeWith([needsDocker], 'a UDP server in a container', () => {
     const folders = ['/lib', '/lib64', '/usr', dirname(process.execPath)];
     const mounts = [...new Set(folders)].flatMap((folder) => ['-v', `${folder}:${folder}:ro`]);
     const options = ['--detach', '--network=six', '-p', `${PORT}:53/udp`, ...mounts];
-    await docker.docker('run', ...options, WEB_IMAGE, process.execPath, '--eval', SERVER);
+    const server = [WEB_IMAGE, process.execPath, '--eval', SERVER];
+    await docker.docker('run', '--name=server', ...options, ...server);
   });
 
   it.each(HOST_ADDRESSES)('answers from %s and sees its client at %s', async (host, address) => {
@@ -76,5 +87,22 @@ describeWith([needsDocker], 'a UDP server in a container', () => {
     const { real, seen } = await until(ask, DEADLINE_MS, `an answer from ${host}`);
     expect(real).toMatch(new RegExp(`^${address} \\d+$`));
     expect(seen).toBe(real);
+  });
+
+  it('goes on with its clients when its address changes', async () => {
+    const command = [process.execPath, '--eval', ASKING, HOST_ADDRESS.v4, `${PORT}`];
+    const asking = await start(suite, enter(client, ...command));
+    const [own = ''] = await asking.line(/^.+$/m, DEADLINE_MS);
+    const address = () => docker.docker('inspect', '--format', ADDRESS, 'server');
+    const before = await address();
+    await docker.docker('network', 'disconnect', 'six', 'server');
+    // What takes the address that it had.
+    await docker.docker('run', '--detach', '--network=six', WEB_IMAGE);
+    await docker.docker('network', 'connect', 'six', 'server');
+    expect(await address()).not.toBe(before);
+    const answers = () => asking.stdout.split('\n').filter((line) => line === own).length;
+    const answered = answers();
+    await asking.until(() => answers() > answered, DEADLINE_MS, 'an answer from the new address');
+    expect(own).toMatch(new RegExp(`^${CLIENT_ADDRESS.v4} \\d+$`));
   });
 });

@@ -8,7 +8,8 @@
  * - It ends when nothing came from either side for a while, when it has to make room for another
  *   one, or when its port is removed; never by an error.
  * - A server that refuses the first datagrams is left for the next one in the port's list, and they
- *   are sent again; a server that has answered once is kept, as it may be restarting.
+ *   are sent again; a server that has answered once is kept, as it may be restarting, until the
+ *   port leads elsewhere. That is asked about while a client speaks and its server says nothing.
  * - In each batch of the listener `push` takes its slots of the inbox, and `forward` sends them.
  */
 
@@ -26,7 +27,7 @@ import type { Limited, Phase } from './limits.js';
 import type { Listener } from './listener.js';
 import type { Path } from './outbox.js';
 import type { UdpPort } from './port.js';
-import { connectTo, queueDrops, wasRefused } from './sockets.js';
+import { connectTo, giveUpAddress, queueDrops, wasRefused } from './sockets.js';
 import type { Keyed } from './table.js';
 
 const NOWHERE = new Uint8Array(0);
@@ -35,6 +36,8 @@ const NO_PKTINFO = new Int32Array(0);
 const ANY_SEGMENT = 0xffff;
 /** While every server refuses, all of them are tried anew no more often than this. */
 const REDIAL_PAUSE_MS = 1000;
+/** Longer than a server that is well takes to answer. */
+const SILENCE_MS = 2000;
 
 export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   deadline = 0;
@@ -49,6 +52,10 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   #toServer: Path | undefined;
   #dialling: Dialling;
   #redialAt = 0;
+  /** When the server has last said something, or could have for the first time. */
+  #heardAt = performance.now();
+  /** Of the targets, when the server was last found among them. */
+  #generation = -1;
   #state: 'waiting' | 'open' | 'closed' = 'waiting';
   #held: Held | undefined;
   #fd = -1;
@@ -96,6 +103,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
       case 'open':
         this.#forwarder.refresh(this);
         if (this.phase === 'answered') this.#advance('established');
+        this.#follow();
         this.#send(slot);
         break;
       case 'waiting':
@@ -125,6 +133,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     const count = inbox.receive(this.#fd);
     if (count === linux.EAGAIN) return;
     if (count < 0) return this.#onRefused();
+    this.#heardAt = performance.now();
     for (let slot = 0; slot < count; slot++) inbox.next[slot] = slot + 1 < count ? slot + 1 : -1;
     if (this.phase === 'unreplied') this.#advance('answered');
     this.#forwarder.refresh(this);
@@ -139,6 +148,21 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     this.#hangUp();
     this.#listener.forget(this);
     this.#forwarder.leave(this);
+  }
+
+  /** Leaves a server that the port doesn't lead to any more. */
+  #follow(): void {
+    const { targets } = this.port;
+    const { server } = this.#dialling;
+    const now = performance.now();
+    if (server !== undefined && now - this.#heardAt > SILENCE_MS) targets.silent(server);
+    if (this.#generation === targets.generation) return;
+    this.#generation = targets.generation;
+    if (server !== undefined && targets.has(server)) return;
+    this.#hangUp();
+    this.#heardAt = now;
+    this.#dialling = this.#newDialling();
+    this.#dialling.isReady(this.port);
   }
 
   #send(slot: number): void {
@@ -170,7 +194,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     if (this.#toServer === undefined) this.#dialling.connected();
     this.#fd = fd;
     this.#toServer = {
-      family: this.#dialling.family === linux.AF_INET ? IPV4 : IPV6,
+      family: this.#dialling.server?.[0] === linux.AF_INET ? IPV4 : IPV6,
       name: NOWHERE,
       pktinfo: NO_PKTINFO,
       largestSegment: ANY_SEGMENT,
@@ -182,7 +206,12 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   /** An ICMP error came in between. What is sent next goes elsewhere, if there is an elsewhere. */
   #onRefused(): void {
     this.#forwarder.drops.refused++;
-    if (this.phase !== 'unreplied') return;
+    if (this.phase !== 'unreplied') {
+      // It may have moved.
+      this.port.targets.failed(this.#dialling.server);
+      this.#heardAt = -Infinity;
+      return;
+    }
     if (this.#dialling.hasMore) {
       this.#hangUp();
       this.#dialling.refused();
@@ -214,6 +243,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   #hangUp(): void {
     if (this.#fd < 0) return;
     this.#forwarder.drops.queueFull += queueDrops(this.#fd);
+    giveUpAddress(this.#fd);
     this.#forwarder.reactor.close(this.#fd);
     this.#fd = -1;
   }

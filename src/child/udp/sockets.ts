@@ -3,7 +3,7 @@
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import { setDatagramOptions } from '../../msg/udp-options.js';
-import { bindToSource, getSocketOption, withSockAddr } from '../sockets.js';
+import { bindToSource, getSocketOption, setIntOption, withSockAddr } from '../sockets.js';
 
 /** SK_MEMINFO_DROPS of uapi/linux/sock_diag.h, in an array of u32. */
 const MEMINFO_WORDS = 9;
@@ -15,8 +15,8 @@ const scratch = libc.allocate(4096);
  * A socket connected to `server`, so that only its datagrams come in; bound to `source` first, if
  * one is given. Returns the negative errno on failure.
  *
- * Without SO_REUSEADDR, with which two sockets could have one address, one server, and each other's
- * datagrams.
+ * SO_REUSEADDR holds for the moment of bind alone, for an address that another one gives up: with it
+ * two sockets could have one address, one server, and each other's datagrams.
  */
 export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   const family = server[0] as number;
@@ -24,11 +24,25 @@ export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   const fd = libc.socket(family, type, linux.IPPROTO_UDP);
   if (fd < 0) return fd;
   setDatagramOptions(fd, family);
-  let result = source === undefined ? 0 : bindToSource(fd, family, source);
+  let result = 0;
+  if (source !== undefined) {
+    allowReuse(fd, true);
+    result = bindToSource(fd, family, source);
+    allowReuse(fd, false);
+  }
   if (result === 0) result = withSockAddr(libc.connect, fd, server);
   if (result === 0) return fd;
   libc.close(fd);
   return result;
+}
+
+/** Of a socket that is about to be closed: its address can be bound again before it is. */
+export function giveUpAddress(fd: number): void {
+  allowReuse(fd, true);
+}
+
+function allowReuse(fd: number, isAllowed: boolean): void {
+  setIntOption(fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, Number(isAllowed));
 }
 
 /** The family of a UDP socket; -1 for anything else. */
