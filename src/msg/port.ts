@@ -98,6 +98,8 @@ export type SourceIPState = {
   readonly kept: boolean;
   /** Why not. */
   readonly reason?: string;
+  /** Servers that don't see it although it is kept, and what they see. */
+  readonly except?: string;
 };
 
 /** Where the child namespaces are. */

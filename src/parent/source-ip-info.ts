@@ -10,6 +10,10 @@ export const NOT_SET_UP = without('the port driver is not running');
 /** Its routing takes only addresses of the machine as sources, whatever the socket is bound to. */
 const NO_FOREIGN_IPV4 = 'Linux sends no SCTP from an IPv4 address of somebody else';
 
+/** The kernel routes what such a server answers before any rule of ours sees it. */
+export const LOCAL_SERVERS =
+  'a server that is a process of the namespace itself, not of a container, sees the agent';
+
 /** `protos` are those published; `stats` are the agent's, undefined while there is none. */
 export function sourceIPInfo(
   published: readonly Proto[],
@@ -21,10 +25,10 @@ export function sourceIPInfo(
   const states: Readonly<Partial<Record<Proto, SourceIPState>>> = {
     tcp4: v4,
     tcp6: v6,
-    udp4: v4,
-    udp6: v6,
+    udp4: outside(v4),
+    udp6: outside(v6),
     sctp4: ipv4 ? { kept: false, reason: NO_FOREIGN_IPV4 } : v4,
-    sctp6: v6,
+    sctp6: outside(v6),
   };
   const protos = Object.fromEntries(
     published.flatMap((proto) => (states[proto] === undefined ? [] : [[proto, states[proto]]])),
@@ -35,6 +39,10 @@ export function sourceIPInfo(
   );
   const kept = sum(transports.map(({ sourceKept }) => sourceKept));
   return { protos, flows: { kept, without: Object.fromEntries(lost) } };
+}
+
+function outside(state: SourceIPState): SourceIPState {
+  return state.kept ? { ...state, except: LOCAL_SERVERS } : state;
 }
 
 function sum(counts: readonly number[]): number {

@@ -34,6 +34,18 @@ const CLIENT = `
   Promise.all(JSON.parse(process.argv[1]).map(talk))
     .then((answers) => console.log(JSON.stringify(answers)));`;
 
+/** Sends a datagram to each address from a connected socket, and prints the answers or errnos. */
+const UDP_CLIENT = `
+  const { createSocket } = require('node:dgram');
+  const ask = ([host, port]) => new Promise((resolve) => {
+    const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    udp.on('message', (text) => resolve(text.toString())).on('error', ({ code }) => resolve(code));
+    udp.connect(port, host, () => udp.send('hello'));
+  });
+  Promise.all(JSON.parse(process.argv[1]).map(ask)).then((answers) => {
+    console.log(JSON.stringify(answers));
+    process.exit();
+  });`;
 /** What each endpoint answers to a client in the namespace: its server's address, or the errno. */
 export async function answersTo(
   namespace: Namespace,
@@ -41,6 +53,15 @@ export async function answersTo(
 ): Promise<string[]> {
   const command = [process.execPath, '--eval', CLIENT, JSON.stringify(endpoints)];
   return JSON.parse(await runIn(namespace, command)) as string[];
+}
+
+/** The same of UDP, to `hello`; waits for all of them. */
+export async function udpAnswersTo(
+  from: Namespace,
+  endpoints: readonly Endpoint[],
+): Promise<string[]> {
+  const command = [process.execPath, '--eval', UDP_CLIENT, JSON.stringify(endpoints)];
+  return JSON.parse(await runIn(from, command)) as string[];
 }
 
 export class RunningDriver {

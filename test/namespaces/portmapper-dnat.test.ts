@@ -18,7 +18,7 @@ import {
 import { tool, userNamespaces } from '../harness/needs.js';
 import { run, start } from '../harness/processes.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { type Endpoint, answersTo, startDriver } from './driver-support.js';
+import { type Endpoint, answersTo, startDriver, udpAnswersTo } from './driver-support.js';
 
 const DEADLINE_MS = 15_000;
 const CONTAINER = { v4: '10.88.0.2', v6: 'fd00:88::2' } as const;
@@ -31,18 +31,6 @@ const SERVER = `
   createServer((socket) => socket.on('error', () => {}).end('container ' + socket.localPort))
     .listen(80, () => udp.bind(80, () => console.log('serving')));`;
 
-/** Sends a datagram to each address from a connected socket, and prints the answers or errnos. */
-const UDP_CLIENT = `
-  const { createSocket } = require('node:dgram');
-  const ask = ([host, port]) => new Promise((resolve) => {
-    const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
-    udp.on('message', (text) => resolve(text.toString())).on('error', ({ code }) => resolve(code));
-    udp.connect(port, host, () => udp.send('hello'));
-  });
-  Promise.all(JSON.parse(process.argv[1]).map(ask)).then((answers) => {
-    console.log(JSON.stringify(answers));
-    process.exit();
-  });`;
 const HEARD = 'container heard hello';
 
 /** The command that runs another in a namespace. */
@@ -50,11 +38,6 @@ type Enter = (...command: readonly string[]) => string[];
 
 async function apply(within: Enter, script: string): Promise<void> {
   await run(within('nft', '-f', '-'), { input: script });
-}
-
-async function udpAnswersTo(from: Namespace, endpoints: readonly Endpoint[]): Promise<string[]> {
-  const command = [process.execPath, '--eval', UDP_CLIENT, JSON.stringify(endpoints)];
-  return JSON.parse(await runIn(from, command)) as string[];
 }
 
 function binding(

@@ -98,7 +98,11 @@ describe('info', () => {
       driver: 'sluice',
       protos: ['tcp4'],
       sourceIP: {
-        protos: { tcp4: { kept: true }, tcp6: { kept: false, reason: 'no ip; install iproute2' } },
+        protos: {
+          tcp4: { kept: true },
+          udp4: { kept: true, except: 'local servers see the agent' },
+          tcp6: { kept: false, reason: 'no ip; install iproute2' },
+        },
         flows: { kept: 7, without: { disabled: 0, loopback: 2, family: 1 } },
       },
     };
@@ -109,6 +113,7 @@ describe('info', () => {
       [
         '  - Client addresses:',
         '    - tcp4: kept',
+        '    - udp4: kept, but local servers see the agent',
         '    - tcp6: not kept: no ip; install iproute2',
         '    - flows: 7 kept, without: 2 loopback, 1 family',
         '',

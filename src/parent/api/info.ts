@@ -26,7 +26,11 @@ const portDriverSchema = z.looseObject({
     .looseObject({
       protos: z.record(
         z.string(),
-        z.looseObject({ kept: z.boolean(), reason: z.string().exactOptional() }),
+        z.looseObject({
+          kept: z.boolean(),
+          reason: z.string().exactOptional(),
+          except: z.string().exactOptional(),
+        }),
       ),
       flows: z.looseObject({ kept: z.number(), without: z.record(z.string(), z.number()) }),
     })

@@ -44,9 +44,10 @@ function describe({ networkDriver, portDriver, ...rest }: Info): string[] {
 function describeSourceIP(sourceIP: SourceIP): string[] {
   if (sourceIP === undefined) return [];
   const { protos, flows } = sourceIP;
-  const lines = Object.entries(protos).map(
-    ([proto, { kept, reason = '' }]) => `    - ${proto}: ${kept ? 'kept' : `not kept: ${reason}`}`,
-  );
+  const lines = Object.entries(protos).map(([proto, { kept, reason = '', except }]) => {
+    const but = except === undefined ? '' : `, but ${except}`;
+    return `    - ${proto}: ${kept ? `kept${but}` : `not kept: ${reason}`}`;
+  });
   const without = Object.entries(flows.without).filter(([, count]) => count > 0);
   const reasons = without.map(([reason, count]) => `${count} ${reason}`).join(', ') || '0';
   return [
