@@ -10,7 +10,7 @@ const TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** What a server of another make accepted is taken as it is: only the types are checked. */
-const statusSchema = z.object({
+export const statusSchema = z.object({
   id: z.int(),
   spec: z.object({
     proto: z.enum(PROTOS),

@@ -1,0 +1,89 @@
+/** What --json prints is what its schema says, and what docs/json.md shows. */
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { userNamespaces } from '../harness/needs.js';
+import { readPages } from '../harness/pages.js';
+import { REPOSITORY } from '../harness/paths.js';
+import { freePort } from '../harness/ports.js';
+import { run } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
+import { describeWith } from '../harness/suite.js';
+import { outputOf } from '../unit/support/cli.js';
+
+const SCHEMAS = join(REPOSITORY, 'dist/schema');
+const NAMES = readdirSync(SCHEMAS).map((file) => basename(file, '.json'));
+
+/** What of a value its schema does not allow. */
+function problems(name: string, value: unknown): string {
+  const ajv = new Ajv2020();
+  const schema = JSON.parse(readFileSync(join(SCHEMAS, `${name}.json`), 'utf8')) as object;
+  return ajv.validate(schema, value) ? '' : ajv.errorsText();
+}
+
+function lines(text: string): unknown[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
+}
+
+describe('docs/json.md', () => {
+  const examples = readPages().find(({ name }) => name === 'docs/json.md')?.blocks ?? [];
+
+  it('has an example for every schema', () => {
+    expect(examples.map(({ words }) => words).toSorted()).toEqual(NAMES.toSorted());
+  });
+
+  it.each(examples)('shows $words as its schema says', ({ words, text }) => {
+    expect(problems(words, JSON.parse(text))).toBe('');
+  });
+});
+
+describe('a schema', () => {
+  it.each(['doctor', 'probe', 'port'])('of %s takes nothing that it does not name', (name) => {
+    const [example] = readPages()
+      .flatMap(({ blocks }) => blocks)
+      .filter(({ language, words }) => language === 'json' && words === name)
+      .map(({ text }): unknown => JSON.parse(text));
+    const more = Array.isArray(example)
+      ? [{ ...(example[0] as object), more: 1 }]
+      : { ...(example as object), more: 1 };
+    expect(problems(name, more)).toContain('must NOT have additional properties');
+  });
+});
+
+describeWith([userNamespaces], 'what is printed', () => {
+  it('by list-ports, add-ports and info is what the schemas say', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const [node, program] = sluice();
+    const script = `set -e
+      "$@" add-ports --json 127.0.0.1:${second}:81/tcp; echo
+      "$@" list-ports --json; echo
+      "$@" info --json`;
+    const shell = ['sh', '-c', script, 'sh', node ?? '', program ?? ''];
+    const output = await run(sluice('run', '-p', `${first}:80/udp`, '--', ...shell));
+    const [added = '', listed = '', info = ''] = output.split('\n\n');
+    expect([lines(added), lines(listed)].map(({ length }) => length)).toEqual([1, 2]);
+    for (const port of [...lines(added), ...lines(listed)]) expect(problems('port', port)).toBe('');
+    expect(problems('info', JSON.parse(info))).toBe('');
+    expect(JSON.parse(info)).toMatchObject({ portDriver: { sourceIP: {}, agents: {} } });
+  });
+
+  it('by doctor is what the schema says', async () => {
+    const { stdout } = await outputOf(sluice('doctor', '--json'));
+    const findings: unknown = JSON.parse(stdout);
+    expect(findings).not.toEqual([]);
+    expect(problems('doctor', findings)).toBe('');
+  });
+
+  it.each([
+    ['127.0.0.1:1', 'refused'],
+    ['[::1]:1/udp', 'refused'],
+    ['240.0.0.1:1', 'unreachable'],
+  ])('by probe of %s is what the schema says', async (target) => {
+    const { stdout } = await outputOf(sluice('probe', '--json', '--timeout', '0.1', target));
+    for (const result of lines(stdout)) expect(problems('probe', result)).toBe('');
+  });
+});
