@@ -8,7 +8,7 @@ import { pathWith } from '../harness/paths.js';
 import { commandsFolder, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { outputOf } from './support/cli.js';
-import { startTerminal, type Terminal } from './support/terminal.js';
+import { startTerminal, type Terminal } from '../harness/terminal.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -6,6 +6,7 @@ import type { Entry } from '../install/entry.js';
 import { planInstall, planUninstall } from '../install/install.js';
 import { managerRuns, usesSystemd } from '../install/unit.js';
 import { binFolder, dropInPath } from '../install/wanted.js';
+import { stopSignal } from '../launcher/signals.js';
 import { quote } from '../shell.js';
 import { warn } from '../warn.js';
 
@@ -40,7 +41,10 @@ function carryOut(plan: Plan, { dryRun }: Options, nothing: string): void {
   const { changes } = plan;
   print(...changes.flatMap(describe));
   if (changes.length === 0) print(nothing);
-  if (!dryRun) apply(plan);
+  if (dryRun) return;
+  // All of it or nothing: a signal is only seen once this is over.
+  using _ = stopSignal();
+  apply(plan);
 }
 
 /** systemd is told of a changed drop-in; the engine is left to its user, whose containers it runs. */

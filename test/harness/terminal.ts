@@ -1,10 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cleanup, temporaryFolder } from '../../harness/cleanup.js';
-import { type Program, run, type StartOptions, start } from '../../harness/processes.js';
+import { type Cleanup, temporaryFolder } from './cleanup.js';
+import { type Program, run, type StartOptions, start } from './processes.js';
 
 const DEADLINE_MS = 20_000;
 const PROMPT = /ready> /;
+export const CTRL_C = '\u0003';
 const HOME_KEY = '\u0001';
 const END_KEY = '\u0005';
 
@@ -24,7 +25,12 @@ export class Terminal {
   async type(keys: string): Promise<void> {
     await this.shows(PROMPT);
     this.#seen = this.#program.stdout.length;
-    writeSync(this.#keyboard, keys);
+    this.press(keys);
+  }
+
+  /** At once, whatever runs. */
+  press(key: string): void {
+    writeSync(this.#keyboard, key);
   }
 
   async shows(pattern: RegExp): Promise<RegExpMatchArray> {
