@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { capabilities } from '../../src/parent/agent-command.js';
+import { AGENT_FDS } from '../../src/parent/agent-fds.js';
 import { agentPids } from '../harness/agents.js';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { sluiceOptions, startDocker } from '../harness/docker.js';
@@ -44,12 +45,17 @@ async function onlyAgent(): Promise<number> {
   return pids[0] ?? 0;
 }
 
+function takeFd(fd: number): string {
+  return `exec perl -e '
+    my $pidfd = syscall(434, $ARGV[0] + 0, 0); $pidfd >= 0 or die "pidfd_open: $!";
+    syscall(438, $pidfd, ${fd}, 0) >= 0 or die "pidfd_getfd: $!"' "$0"`;
+}
+
 /** What another process tries; $0 is the agent's process id. System calls by asm-generic/unistd.h. */
 const LOOKS: Readonly<Record<string, string>> = {
   'what its fds are': `exec perl -e 'readlink("/proc/$ARGV[0]/fd/3") or die $!' "$0"`,
-  'its control socket': `exec perl -e '
-    my $pidfd = syscall(434, $ARGV[0] + 0, 0); $pidfd >= 0 or die "pidfd_open: $!";
-    syscall(438, $pidfd, 3, 0) >= 0 or die "pidfd_getfd: $!"' "$0"`,
+  'its control socket': takeFd(AGENT_FDS.fd),
+  'its door': takeFd(AGENT_FDS.doorOutside),
   memory: `exec perl -e 'open(my $memory, "<", "/proc/$ARGV[0]/mem") or die $!' "$0"`,
   environment: 'cat "/proc/$0/environ" >/dev/null',
 };
@@ -104,7 +110,7 @@ for (const way of WAYS) {
 describeWith([userNamespaces, tool('setpriv'), tool('perl')], 'an agent', () => {
   const cleanup = perTest();
 
-  it('inherits no file but its standard ones and the socket to its parent', async () => {
+  it('inherits no file but its standard ones, the socket to its parent, its door and its life', async () => {
     const folder = temporaryFolder(cleanup);
     const script = 'exec 9<"$0"; exec "$@"';
     const command = ['sh', '-c', script, folder, ...sluice('run', '--', ...COMMAND)];
@@ -113,11 +119,13 @@ describeWith([userNamespaces, tool('setpriv'), tool('perl')], 'an agent', () => 
     const pid = await onlyAgent();
     const numbers = readdirSync(`/proc/${pid}/fd`).toSorted((a, b) => Number(a) - Number(b));
     const fds = numbers.map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)] as const);
-    const standard = Object.fromEntries(fds.slice(0, 4));
-    expect(standard).toMatchObject({ 0: '/dev/null', 1: '/dev/null' });
-    expect(standard[3]).toMatch(/^socket:/);
+    const inherited = AGENT_FDS.life + 1;
+    const [stdin, stdout, , ...own] = fds.slice(0, inherited).map(([, target]) => target);
+    expect([stdin, stdout]).toEqual(['/dev/null', '/dev/null']);
+    const socket = expect.stringMatching(/^socket:/) as string;
+    expect(own).toEqual([socket, socket, socket, 'anon_inode:[pidfd]']);
     // The rest is Node's own.
-    for (const [, target] of fds.slice(4)) {
+    for (const [, target] of fds.slice(inherited)) {
       expect(target).toMatch(/^(anon_inode:|pipe:|\/dev\/null$)/);
     }
     expect(readlinkSync(`/proc/${program.pid}/fd/9`)).toBe(folder);
@@ -136,7 +144,7 @@ describeWith([userNamespaces, tool('setpriv'), tool('perl')], 'an agent', () => 
         `${pid}`,
       ]);
     // The looks work on a process that could have been the agent.
-    const idle = 'exec 3</dev/null; echo ready; exec sleep infinity';
+    const idle = 'exec 3</dev/null 5</dev/null; echo ready; exec sleep infinity';
     const victim = await forwarding.start(cleanup, [
       'setpriv',
       '--bounding-set=-all',
