@@ -102,6 +102,23 @@ describe('clients that are no good', () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
   });
 
+  test('200 clients that send a byte now and then hold up nobody, and are let go', async () => {
+    const { socketPath, manager } = await startApi(cleanup, { requestTimeoutMs: 1000 });
+    const head = 'POST /v1/ports HTTP/1.1\r\nHost: x\r\n';
+    const sockets = Array.from({ length: 200 }, () => open(socketPath));
+    // Half of them never end a header, the others never end a body.
+    for (const [index, socket] of sockets.entries()) {
+      socket.write(head + (index % 2 === 0 ? 'X-Slow: ' : 'Content-Length: 1000\r\n\r\n'));
+    }
+    const drip = setInterval(() => sockets.forEach((socket) => socket.write('x')), 50);
+    cleanup.defer(() => clearInterval(drip));
+    const answers = sockets.map(async (socket) => (await text(socket)).split('\r\n', 1)[0]);
+
+    expect((await post(socketPath, JSON.stringify(TCP))).status).toBe(201);
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 408 Request Timeout']));
+    expect(manager.ports.size).toBe(1);
+  });
+
   test('a client that does not speak HTTP is answered with 400', async () => {
     const { socketPath } = await startApi(cleanup);
     const socket = open(socketPath);
