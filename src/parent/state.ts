@@ -65,13 +65,12 @@ export class StateFile {
   read(): PortsState | undefined {
     if (!existsSync(this.#path)) return undefined;
     try {
-      const { child, lastId, ports } = schema.parse(JSON.parse(readText(this.#path)));
-      if (child.pid !== this.#child.pid || child.startTicks !== this.#child.startTicks) {
-        this.remove();
-        return undefined;
+      const { child, lastId, ports } = parseState(readText(this.#path));
+      if (child.pid === this.#child.pid && child.startTicks === this.#child.startTicks) {
+        return { lastId, ports };
       }
-      const checked = ports.map(({ id, spec }) => ({ id, spec: validateSpec(spec) }));
-      return { lastId, ports: checked };
+      this.remove();
+      return undefined;
     } catch (error) {
       this.#setAside(error);
       return undefined;
@@ -126,8 +125,7 @@ export class StateFile {
 
   #setAside(error: unknown): void {
     const aside = `${this.#path}.bad`;
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
-    const what = `${this.#path} is not what sluice wrote (${reason.replaceAll(/\s*\n\s*/g, ' ')})`;
+    const what = `${this.#path} is not what sluice wrote (${messageOf(error)})`;
     try {
       renameSync(this.#path, aside);
       warn(`${what}; set aside as ${aside}`);
@@ -170,6 +168,19 @@ export function lockStateDir(stateDir: string): Disposable {
     'ERR_STATE_DIR_LOCKED',
     `a sluice serves ${stateDir} already; end that one first if you want another`,
   );
+}
+
+/** Throws a SluiceError ERR_STATE_FILE for what no StateFile has written. */
+export function parseState(text: string): PortsState & Pick<z.infer<typeof schema>, 'child'> {
+  try {
+    const { child, lastId, ports } = schema.parse(JSON.parse(text));
+    const checked = ports.map(({ id, spec }) => ({ id, spec: validateSpec(spec) }));
+    return { child, lastId, ports: checked };
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+    const line = reason.replaceAll(/\s*\n\s*/g, ' ');
+    throw new SluiceError('ERR_STATE_FILE', line, { cause: error });
+  }
 }
 
 function readText(path: string): string {

@@ -2,10 +2,12 @@
 import * as channel from './channel.js';
 import * as commands from './commands.js';
 import * as rules from './rules.js';
+import * as state from './state.js';
 import type { Target } from './target.js';
 
 export const TARGETS: readonly Target[] = [
   ...Object.values(channel),
   ...Object.values(commands),
   ...Object.values(rules),
+  ...Object.values(state),
 ];
