@@ -4,10 +4,11 @@ import { SluiceError } from '../../src/msg/errors.js';
 import { parseCommandLine, planOf } from './options.js';
 import { RESULTS_FOLDER, checkResultsFolder, publish, settingOf } from './results.js';
 import { runRounds } from './rounds.js';
+import { soak } from './soak/soak.js';
 import { isRoot, rerunAsUser } from './unprivileged.js';
 
 async function main(): Promise<number> {
-  const { suite, options } = parseCommandLine();
+  const asked = parseCommandLine();
   if (isRoot()) {
     return rerunAsUser(RESULTS_FOLDER);
   }
@@ -20,10 +21,12 @@ async function main(): Promise<number> {
       abort.abort();
     });
   }
-  const plan = planOf(suite, options);
-  checkResultsFolder();
-  const setting = await settingOf(plan);
   try {
+    if ('soakMinutes' in asked) return await soak(asked.soakMinutes, abort.signal);
+    const { suite, options } = asked;
+    const plan = planOf(suite, options);
+    checkResultsFolder();
+    const setting = await settingOf(plan);
     const results = await runRounds(plan, abort.signal);
     publish(suite, plan, setting, results);
     return results.failures.length === 0 ? 0 : 1;

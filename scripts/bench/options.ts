@@ -9,21 +9,29 @@ import { tcp } from './suites/tcp.js';
 import { udp } from './suites/udp.js';
 
 const SUITES: readonly Suite[] = [tcp, udp, docker];
+const SOAK = 'soak';
 const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv', 'curl'];
 
 interface Options {
   readonly rounds: number;
   readonly seconds: number;
+  readonly minutes: number;
   readonly quick?: true;
   readonly only?: readonly string[];
   readonly peers?: readonly string[];
 }
 
+export type Asked =
+  | { readonly suite: Suite; readonly options: Options }
+  | { readonly soakMinutes: number };
+
 /** Ends the process on `--help` and on a wrong option. */
-export function parseCommandLine(): { suite: Suite; options: Options } {
+export function parseCommandLine(): Asked {
   const command = new Command('bench')
     .description('Measures sluice and its peers side by side; writes JSON to bench-results/.')
-    .addArgument(new Argument('[suite]').choices(SUITES.map(({ name }) => name)).default(tcp.name))
+    .addArgument(
+      new Argument('[suite]').choices([...SUITES.map(({ name }) => name), SOAK]).default(tcp.name),
+    )
     .option('--rounds <n>', 'turns of each peer', wholeNumber, 5)
     .option('--seconds <n>', 'length of each measurement', wholeNumber, 2)
     .addOption(
@@ -34,14 +42,18 @@ export function parseCommandLine(): { suite: Suite; options: Options } {
     )
     .option('--only <names>', 'measurements to make, with commas', (text) => text.split(','))
     .option('--peers <names>', 'peers to measure, with commas', (text) => text.split(','))
+    .option('--minutes <n>', 'length of the soak', wholeNumber, 20)
     .addHelpText('after', `\n${SUITES.map(helpOf).join('\n')}`)
+    .addHelpText('after', `\nSuite ${SOAK}: everything at once; shows leaks, and the longest stall`)
     .addHelpText(
       'after',
       '\nExample:\n  npm run bench -- --peers sluice,builtin --only connections',
     )
     .parse();
-  const suite = SUITES.find(({ name }) => name === command.processedArgs[0]) ?? tcp;
-  return { suite, options: command.opts<Options>() };
+  const options = command.opts<Options>();
+  const [name] = command.processedArgs as [string];
+  if (name === SOAK) return { soakMinutes: options.minutes };
+  return { suite: SUITES.find((suite) => suite.name === name) ?? tcp, options };
 }
 
 function wholeNumber(text: string): number {

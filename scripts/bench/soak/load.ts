@@ -1,0 +1,69 @@
+/** The echo servers and the load on them, as processes. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { SluiceError } from '../../../src/msg/errors.js';
+import type { Cleanup } from '../../../test/harness/cleanup.js';
+
+/** A line of soak-load.mjs. */
+export interface Progress {
+  readonly bytes: number;
+  readonly connections: number;
+  readonly datagrams: number;
+  readonly lost: number;
+  readonly failed: Readonly<Record<string, number>>;
+  readonly stallMs: number;
+  readonly directStallMs: number;
+}
+
+export interface EchoPorts {
+  readonly tcp: number;
+  readonly udp: number;
+}
+
+/** `enter` is put in front of the command line. */
+export async function startEcho(
+  cleanup: Cleanup,
+  enter: readonly string[] = [],
+): Promise<EchoPorts> {
+  const { lines, ended } = startInside(cleanup, enter, 'soak-servers.mjs', []);
+  const [line] = (await Promise.race([once(lines, 'line'), ended])) as [string] | [];
+  if (line === undefined) throw new SluiceError('BENCH_SOAK', 'the echo servers did not start');
+  return JSON.parse(line) as EchoPorts;
+}
+
+/** Returns a function that ends the load, and rejects where it has ended before. */
+export function startLoad(
+  cleanup: Cleanup,
+  args: readonly number[],
+  onProgress: (progress: Progress) => void,
+): () => Promise<void> {
+  const { lines, end } = startInside(cleanup, [], 'soak-load.mjs', args.map(String));
+  lines.on('line', (line) => onProgress(JSON.parse(line) as Progress));
+  return end;
+}
+
+/** It ends with its standard input, and with us. */
+function startInside(
+  cleanup: Cleanup,
+  enter: readonly string[],
+  script: string,
+  args: readonly string[],
+) {
+  const path = fileURLToPath(new URL(`../inside/${script}`, import.meta.url));
+  const [file = '', ...words] = [...enter, process.execPath, path, ...args];
+  const child = spawn(file, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  const ended = once(lines, 'close') as Promise<[]>;
+  const end = async () => {
+    const how = child.signalCode ?? child.exitCode;
+    child.stdin.end();
+    await ended;
+    if (how !== null) throw new SluiceError('BENCH_SOAK', `${script} ended too soon: ${how}`);
+  };
+  // Nothing listens to a pipe whose reader is gone.
+  child.stdin.on('error', () => {});
+  cleanup.defer(() => end().catch(() => {}));
+  return { lines, ended, end };
+}
