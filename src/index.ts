@@ -16,6 +16,8 @@ export type { UdpTimeouts } from './msg/udp-timeouts.js';
 export { createApiClient, type ApiClient } from './parent/api/client.js';
 export type { Info } from './parent/api/info.js';
 export { Driver as ParentDriver, type DriverOptions } from './parent/driver.js';
+export type { DriverEvent } from './parent/events/event.js';
+export type { LogOptions } from './parent/log/options.js';
 export { comparePortBindingReq } from './parent/portmapper/compare.js';
 export {
   childPortBinding,

@@ -13,6 +13,9 @@ old_docker=/var/cache/sluice-test/docker-20.10
 # Debian's kernel with its modules; scripts/test/machine/boot.sh names the same folder.
 kernel=/var/cache/sluice-test/kernel
 
+# Prometheus' promtool alone; test/harness/paths.ts names it.
+prometheus=/var/cache/sluice-test/prometheus
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -67,6 +70,16 @@ unpack_old_docker() {
   mkdir -p "$work/debs" "$work/root"
   download "$work/debs" docker.io containerd rootlesskit
   unpack_debs "$work" "$old_docker"
+}
+
+# Not installed: its service would start. Of all of it, one tool is used.
+unpack_promtool() {
+  work=$(mktemp -d)
+  mkdir -p "$work/debs" "$work/root" "$work/all"
+  download "$work/debs" prometheus
+  dpkg -x "$work"/debs/*.deb "$work/all"
+  install -D "$work/all/usr/bin/promtool" "$work/root/usr/bin/promtool"
+  put_in_place "$work" "$prometheus"
 }
 
 # Not installed: the machine goes on with the kernel that it has, and no boot loader is touched.
@@ -133,4 +146,9 @@ fi
 if [ ! -d "$kernel" ] && [ "$(dpkg --print-architecture)" = amd64 ]; then
   echo "test: fetching Debian's kernel, which has SCTP"
   unpack_kernel
+fi
+
+if [ ! -d "$prometheus" ]; then
+  echo 'test: fetching promtool'
+  unpack_promtool
 fi

@@ -21,7 +21,6 @@ import {
   type ToParent,
 } from '../msg/protocol.js';
 import { kernelTransports } from '../msg/transports.js';
-import { Overload } from './overload.js';
 import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
 
@@ -68,8 +67,12 @@ class Control implements Handler, Disposable {
   constructor(reactor: Reactor, isLasting: boolean) {
     this.#reactor = reactor;
     this.#isLasting = isLasting;
-    const overload = new Overload((counts) => this.#send({ type: 'shed', counts }));
-    this.#ports = new AgentPorts(reactor, overload, (id) => this.#send({ type: 'resolve', id }));
+    this.#ports = new AgentPorts(reactor, {
+      resolve: (id) => this.#send({ type: 'resolve', id }),
+      shed: (counts) => this.#send({ type: 'shed', counts }),
+      refused: (id, flows, client) => this.#send({ type: 'refused', id, flows, client }),
+      aborted: (id, flows, reason) => this.#send({ type: 'aborted', id, flows, reason }),
+    });
   }
 
   /** A later parent replaces the one before it. */
@@ -152,6 +155,11 @@ class Control implements Handler, Disposable {
       case 'stats':
         this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
         return;
+      case 'portStats': {
+        const ports = this.#ports.portStats(message.after);
+        this.#send({ type: 'portStats', request: message.request, ports });
+        return;
+      }
       case 'sourceFamilies':
         return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
       case 'udpTimeouts':

@@ -5,14 +5,15 @@ import type { TransportStats } from '../msg/stats.js';
 import type { Fd } from '../msg/fd.js';
 import { Deadlines } from './deadlines.js';
 import { Flow } from './flow.js';
-import type { ForwardedPort, Forwarder } from './forwarder.js';
+import type { Tally } from './counters.js';
+import type { ForwardedPort, Forwarder, PublishedPort } from './forwarder.js';
 import { Listener } from './listener.js';
-import { exhaustedBy, type FlowCount, type Overload } from './overload.js';
+import { exhaustedBy, type Overload } from './overload.js';
 import type { Pump } from './pump.js';
 import type { Reactor } from './reactor.js';
+import type { Refusals } from './refusals.js';
 import { resetNow } from './sockets.js';
 import type { SourceAddresses } from './source.js';
-import type { Targets } from './targets.js';
 
 /** The server is in this kernel: it answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -21,9 +22,13 @@ const CONNECT_AS_CLIENT_TIMEOUT_MS = 3000;
 const RESET_POLL_MS = 5;
 const ACCEPT_PAUSE_MS = 100;
 
-export interface ListeningPort extends FlowCount {
-  readonly id: number;
-  readonly targets: Targets;
+/** What all protocols report to. */
+export interface Watchers {
+  readonly overload: Overload;
+  readonly refusals: Refusals;
+}
+
+export interface ListeningPort extends PublishedPort {
   readonly listeners: readonly Listener[];
 }
 
@@ -39,11 +44,11 @@ export abstract class Connections implements Forwarder {
   readonly counters = { accepted: 0, refused: 0, shed: 0 };
   /** Messages that were not delivered, by reason. */
   readonly drops: Record<string, number> = {};
-  readonly #overload: Overload;
+  readonly #watchers: Watchers;
   readonly #flows = new Set<Flow>();
 
-  constructor(reactor: Reactor, sources: SourceAddresses, overload: Overload) {
-    this.#overload = overload;
+  constructor(reactor: Reactor, sources: SourceAddresses, watchers: Watchers) {
+    this.#watchers = watchers;
     this.reactor = reactor;
     this.sources = sources;
     const { connecting, connectingAsClient, resetting, paused } = this;
@@ -52,7 +57,8 @@ export abstract class Connections implements Forwarder {
     }
   }
 
-  abstract newPump(): Pump;
+  /** For one direction of a flow of that port; what it delivers is added to `tally`. */
+  abstract newPump(port: PublishedPort, tally: Tally): Pump;
 
   /**
    * A new socket that connects to `server`, from the address `source` if there is one, for the
@@ -68,48 +74,57 @@ export abstract class Connections implements Forwarder {
     return { flows: this.#flows.size, ...this.counters, sourceKept, sourceLost, drops: this.drops };
   }
 
-  addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort {
+  addPort(published: PublishedPort, sockets: readonly Fd[]): ForwardedPort {
     const listeners = sockets.map((socket) => new Listener(this, socket));
     const close = () => {
       for (const listener of listeners) listener.close();
     };
     try {
-      const port = { id, targets, listeners, flows: 0 };
+      const port = { ...published, listeners };
       for (const listener of listeners) listener.start(port);
     } catch (error) {
       close();
       throw error;
     }
-    return { close };
+    return { close, queueDrops: 0 };
   }
 
   accepted(port: ListeningPort, fd: number, address: Uint8Array): void {
-    const reason = this.#overload.admit(port);
-    if (reason !== undefined) return this.shed(fd, reason);
+    const reason = this.#watchers.overload.admit(port.counters);
+    if (reason !== undefined) return this.shed(port, fd, reason);
     this.counters.accepted++;
+    port.counters.accepted++;
     const flow = new Flow(this, port, fd, address);
     this.#flows.add(flow);
     flow.connect();
   }
 
   forget(flow: Flow, port: ListeningPort): void {
-    if (this.#flows.delete(flow)) this.#overload.left(port);
+    if (this.#flows.delete(flow)) this.#watchers.overload.left(port.counters);
+  }
+
+  /** No server took a flow of that client, a sockaddr. */
+  refused(port: ListeningPort, client: Uint8Array): void {
+    this.counters.refused++;
+    port.counters.refused++;
+    this.#watchers.refusals.add(port.id, client);
   }
 
   /** Resets a client that was accepted only to hear that. */
-  shed(fd: number, reason: ShedReason): void {
-    this.#count(reason);
+  shed(port: ListeningPort, fd: number, reason: ShedReason): void {
+    this.#count(port, reason);
     resetNow(fd);
   }
 
   /** A flow of this port found no fd or memory: let those that are open end before taking more. */
   overloaded(port: ListeningPort, error: number): void {
-    this.#count(exhaustedBy(error) ?? 'memory');
+    this.#count(port, exhaustedBy(error) ?? 'memory');
     for (const listener of port.listeners) listener.pause();
   }
 
-  #count(reason: ShedReason): void {
+  #count(port: ListeningPort, reason: ShedReason): void {
     this.counters.shed++;
-    this.#overload.shed(reason);
+    port.counters.shed++;
+    this.#watchers.overload.shed(reason);
   }
 }

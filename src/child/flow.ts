@@ -71,6 +71,8 @@ export class Flow implements Task, Expiring {
   readonly #server: Side;
   #state: State = 'connecting';
   readonly #dialling: Dialling;
+  readonly #address: Uint8Array;
+  readonly #acceptedAt = performance.now();
   #queued = false;
   #resetAt = 0;
 
@@ -83,11 +85,12 @@ export class Flow implements Task, Expiring {
   ) {
     this.#connections = connections;
     this.#port = port;
+    this.#address = address;
     const connectTo: ConnectTo = (server, source) =>
       connections.connectTo(server, source, clientFd);
     this.#dialling = new Dialling(connectTo, connections.sources, port.targets, address);
-    const up = connections.newPump();
-    const down = connections.newPump();
+    const up = connections.newPump(port, port.counters.in);
+    const down = connections.newPump(port, port.counters.out);
     this.#client = new Side(this, up, down);
     this.#server = new Side(this, down, up);
     this.#client.fd = clientFd;
@@ -101,7 +104,7 @@ export class Flow implements Task, Expiring {
   #attempt(): void {
     const fd = this.#dialling.next();
     if (fd === undefined) {
-      this.#connections.counters.refused++;
+      this.#connections.refused(this.#port, this.#address);
       return this.#abort();
     }
     if (fd < 0) return this.#shed(fd);
@@ -159,6 +162,7 @@ export class Flow implements Task, Expiring {
     const watched = this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
     if (watched < 0) return this.#shed(watched);
     this.#dialling.connected();
+    this.#port.counters.connected(performance.now() - this.#acceptedAt);
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
     this.#pumpBoth();

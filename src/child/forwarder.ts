@@ -2,8 +2,16 @@
 
 import type { Fd } from '../msg/fd.js';
 import type { TransportStats } from '../msg/stats.js';
+import type { PortCounters } from './counters.js';
 import type { SourceAddresses } from './source.js';
 import type { Targets } from './targets.js';
+
+/** What a forwarder is given of a port beside its sockets. */
+export interface PublishedPort {
+  readonly id: number;
+  readonly targets: Targets;
+  readonly counters: PortCounters;
+}
 
 export interface Forwarder {
   readonly sources: SourceAddresses;
@@ -11,7 +19,7 @@ export interface Forwarder {
    * Owns the host's sockets from now on, and forwards what comes in by them. Throws, with the
    * sockets closed, when one of them won't do.
    */
-  addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort;
+  addPort(port: PublishedPort, sockets: readonly Fd[]): ForwardedPort;
   stats(): TransportStats;
 }
 
@@ -21,4 +29,6 @@ export interface ForwardedPort {
    * Flows that exist go on until they end.
    */
   close(): void;
+  /** Datagrams that the kernel dropped because a queue of the host's sockets was full. */
+  readonly queueDrops: number;
 }

@@ -96,7 +96,7 @@ export class Listener implements Handler, Expiring {
       for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
         const fd = acceptFrom(this.#socket.number);
         if (fd < 0) break;
-        this.#connections.shed(fd, reason);
+        this.#connections.shed(this.#port as ListeningPort, fd, reason);
       }
       // At once: another listener or flow might take what this one gave back.
       refillReserve();

@@ -2,19 +2,22 @@
 
 import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
-import type { FlowLimits } from '../msg/overload.js';
+import type { FlowLimits, ShedCounts } from '../msg/overload.js';
+import { MAX_PORTS_PER_MESSAGE, type PortStats } from '../msg/port-stats.js';
 import { type Transport, transportOf } from '../msg/port.js';
 import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import { encodeSockAddr } from '../msg/sockaddr.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
+import { PortCounters } from './counters.js';
 import { Deadlines } from './deadlines.js';
 import type { ForwardedPort, Forwarder } from './forwarder.js';
-import type { Overload } from './overload.js';
+import { Overload } from './overload.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
+import { Refusals, type ReportRefused } from './refusals.js';
 import { HOLD_MS, Targets } from './targets.js';
-import { SctpForwarder } from './sctp/forwarder.js';
+import { type ReportAborted, SctpForwarder } from './sctp/forwarder.js';
 import { TcpForwarder } from './tcp/forwarder.js';
 import { UdpForwarder } from './udp/forwarder.js';
 
@@ -23,6 +26,7 @@ const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
 interface Port {
   readonly targets: Targets;
+  readonly counters: PortCounters;
   /** As the parent gave it. */
   readonly spec: string;
   /** The host's sockets, which `forwarded` owns. */
@@ -30,30 +34,40 @@ interface Port {
   readonly forwarded: ForwardedPort;
 }
 
+/** What the parent is asked and told, if there is one. */
+export interface ParentCalls {
+  /** Asks for a port's targets, which `answered` takes; false when there is no parent. */
+  resolve(id: number): boolean;
+  shed(counts: ShedCounts): void;
+  readonly refused: ReportRefused;
+  readonly aborted: ReportAborted;
+}
+
 export class AgentPorts {
   readonly #forwarders: Readonly<Record<Transport, Forwarder>> & { readonly udp: UdpForwarder };
   readonly #pipes = new PipePool();
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
   readonly #ports = new Map<number, Port>();
+  /** Of ports that this agent no longer has, whose flows it finishes. */
+  readonly #drained = new Map<number, PortCounters>();
   readonly #overload: Overload;
   readonly #reactor: Reactor;
-  readonly #resolve: (id: number) => boolean;
+  readonly #parent: ParentCalls;
 
-  /**
-   * `resolve` asks the parent for a port's targets, and returns false when there is none;
-   * `answered` takes what comes back.
-   */
-  constructor(reactor: Reactor, overload: Overload, resolve: (id: number) => boolean) {
+  constructor(reactor: Reactor, parent: ParentCalls) {
     this.#reactor = reactor;
-    this.#resolve = resolve;
-    this.#overload = overload;
+    this.#parent = parent;
+    this.#overload = new Overload((counts) => parent.shed(counts));
+    const refusals = new Refusals(parent.refused);
+    const watchers = { overload: this.#overload, refusals };
     this.#forwarders = {
-      tcp: new TcpForwarder(reactor, this.#pipes, overload),
-      udp: new UdpForwarder(reactor, overload),
-      sctp: new SctpForwarder(reactor, overload),
+      tcp: new TcpForwarder(reactor, this.#pipes, watchers),
+      udp: new UdpForwarder(reactor, watchers),
+      sctp: new SctpForwarder(reactor, watchers, parent.aborted),
     };
     reactor.addClock(this.#holding);
-    reactor.addClock(overload);
+    reactor.addClock(this.#overload);
+    reactor.addClock(refusals);
   }
 
   /** Owns the host's sockets from now on. Throws when the id or a socket won't do. */
@@ -64,9 +78,11 @@ export class AgentPorts {
     }
     const forwarder = this.#forwarders[transportOf(proto)];
     const own = dial.map((address) => encodeSockAddr(address));
-    const targets = new Targets(own, mayHaveRule, () => this.#resolve(id), this.#holding);
+    const targets = new Targets(own, mayHaveRule, () => this.#parent.resolve(id), this.#holding);
     const fds = sockets.map(({ number }) => number);
-    this.#ports.set(id, { targets, spec, fds, forwarded: forwarder.addPort(id, targets, sockets) });
+    const counters = new PortCounters();
+    const forwarded = forwarder.addPort({ id, targets, counters }, sockets);
+    this.#ports.set(id, { targets, counters, spec, fds, forwarded });
   }
 
   /** For a parent that takes the ports back; the fds stay ours. */
@@ -94,7 +110,10 @@ export class AgentPorts {
 
   /** Takes nothing new from now on, and calls `onDrained` once no flow is left, or at the limit. */
   drain(limitMs: number, onDrained: () => void): void {
-    for (const id of this.#ports.keys()) this.remove(id);
+    for (const [id, port] of this.#ports) {
+      this.#drained.set(id, port.counters);
+      this.remove(id);
+    }
     const limit = performance.now() + limitMs;
     this.#reactor.addClock({
       nextMs: (now) => Math.min(Math.max(0, Math.ceil(limit - now)), LONGEST_WAIT_MS),
@@ -120,6 +139,19 @@ export class AgentPorts {
 
   setLimits(limits: FlowLimits): void {
     this.#overload.limits = limits;
+  }
+
+  /** Those with ids above `after`, as many as a message takes. */
+  portStats(after: number): PortStats[] {
+    const ids = [...this.#ports.keys(), ...this.#drained.keys()].filter((id) => id > after);
+    return ids
+      .toSorted((a, b) => a - b)
+      .slice(0, MAX_PORTS_PER_MESSAGE)
+      .flatMap((id) => {
+        const port = this.#ports.get(id);
+        const counters = port?.counters ?? this.#drained.get(id);
+        return counters?.stats(id, port?.forwarded.queueDrops ?? 0) ?? [];
+      });
   }
 
   stats(): AgentStats {

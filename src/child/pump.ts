@@ -20,6 +20,8 @@ export interface Pump {
   untilDry: boolean;
   /** The source's FIN has arrived: the read that doesn't fill the buffer is the last one. */
   hungUp: boolean;
+  /** Bytes delivered so far. */
+  readonly moved: number;
   /** Moves what it can in its share of a turn. */
   run(source: number, sink: number): PumpResult;
   /** Hands over what is held, without reading more: the last act of a source that was reset. */

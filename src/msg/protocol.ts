@@ -8,17 +8,25 @@
  * Frames come from another process: `parseToAgent` and `parseToParent` take nothing on trust.
  */
 
-import ipaddr from 'ipaddr.js';
 import { SluiceError } from './errors.js';
 import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
-import { type FlowLimits, parseFlowLimits, parseShedCounts, type ShedCounts } from './overload.js';
+import { type FlowLimits, parseFlowLimits } from './overload.js';
 import { PROTOS, type Proto, type Transport, TRANSPORTS } from './port.js';
-import type { Address } from './sockaddr.js';
+import { parsePortStats, type PortStats } from './port-stats.js';
+import {
+  type Aborted,
+  parseAborted,
+  parseRefused,
+  parseShed,
+  type Refused,
+  type Shed,
+} from './reports.js';
+import { type Address, parseAddress } from './sockaddr.js';
 import { type AgentStats, parseAgentStats } from './stats.js';
 import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;
@@ -63,6 +71,8 @@ export type ToAgent =
     }
   | { readonly type: 'removePort'; readonly request: number; readonly id: number }
   | { readonly type: 'stats'; readonly request: number }
+  /** Those with ids above `after`, the lowest first; fewer than MAX_PORTS_PER_MESSAGE are the last. */
+  | { readonly type: 'portStats'; readonly request: number; readonly after: number }
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
   | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
   | { readonly type: 'limits'; readonly request: number; readonly limits: FlowLimits }
@@ -88,8 +98,9 @@ export interface Resolution {
 export type ToParent =
   | AgentHello
   | { readonly type: 'resolve'; readonly id: number }
-  /** At most once a second: what was shed since the last time. */
-  | { readonly type: 'shed'; readonly counts: ShedCounts }
+  | Shed
+  | Refused
+  | Aborted
   | { readonly type: 'done'; readonly request: number }
   | {
       readonly type: 'port';
@@ -104,7 +115,12 @@ export type ToParent =
       readonly code: string;
       readonly message: string;
     }
-  | { readonly type: 'stats'; readonly request: number; readonly stats: AgentStats };
+  | { readonly type: 'stats'; readonly request: number; readonly stats: AgentStats }
+  | {
+      readonly type: 'portStats';
+      readonly request: number;
+      readonly ports: readonly PortStats[];
+    };
 
 export function parseToAgent(value: unknown): ToAgent {
   const fields = fieldsOf(value, 'message');
@@ -126,6 +142,12 @@ export function parseToAgent(value: unknown): ToAgent {
       };
     case 'stats':
       return { type: 'stats', request: integer(fields, 'request') };
+    case 'portStats':
+      return {
+        type: 'portStats',
+        request: integer(fields, 'request'),
+        after: integer(fields, 'after'),
+      };
     case 'sourceFamilies':
       return {
         type: 'sourceFamilies',
@@ -175,7 +197,11 @@ export function parseToParent(value: unknown): ToParent {
     case 'resolve':
       return { type: 'resolve', id: integer(fields, 'id', 1) };
     case 'shed':
-      return { type: 'shed', counts: parseShedCounts(fieldsOf(fields['counts'], 'counts')) };
+      return parseShed(fields);
+    case 'refused':
+      return parseRefused(fields);
+    case 'aborted':
+      return parseAborted(fields);
     case 'done':
       return { type: 'done', request: integer(fields, 'request') };
     case 'port':
@@ -198,6 +224,12 @@ export function parseToParent(value: unknown): ToParent {
         type: 'stats',
         request: integer(fields, 'request'),
         stats: parseAgentStats(fieldsOf(fields['stats'], 'stats')),
+      };
+    case 'portStats':
+      return {
+        type: 'portStats',
+        request: integer(fields, 'request'),
+        ports: parsePortStats(fields['ports']),
       };
     default:
       throw unknownType(fields);
@@ -246,17 +278,11 @@ function agentPort(fields: Fields): AgentPort {
 function addresses(fields: Fields, key: string, least: number): Address[] {
   const list = fields[key];
   if (Array.isArray(list) && list.length >= least && list.length <= MAX_DIAL_ADDRESSES) {
-    return list.map((entry: unknown) => address(fieldsOf(entry, key)));
+    return list.map((entry: unknown) => parseAddress(fieldsOf(entry, key)));
   }
   throw invalid(key, list, `${least} to ${MAX_DIAL_ADDRESSES} addresses`);
 }
 
 function sourceFamilies(fields: Fields): SourceFamilies {
   return { ipv4: flag(fields, 'ipv4'), ipv6: flag(fields, 'ipv6') };
-}
-
-function address(fields: Fields): Address {
-  const ip = text(fields, 'ip');
-  if (!ipaddr.isValid(ip)) throw invalid('ip', ip, 'an IPv4 or IPv6 address');
-  return { ip, port: integer(fields, 'port', 1, 65535) };
 }

@@ -1,12 +1,20 @@
 /** struct sockaddr_in and sockaddr_in6, to and from their bytes. */
 
 import ipaddr from 'ipaddr.js';
+import { type Fields, integer, invalid, text } from './fields.js';
 import { AF_INET, AF_INET6 } from './linux.js';
 
 export interface Address {
   readonly ip: string;
   /** 0 to 65535. */
   readonly port: number;
+}
+
+/** Checks an address from another process; its port is `leastPort` to 65535. */
+export function parseAddress(fields: Fields, leastPort = 1): Address {
+  const ip = text(fields, 'ip');
+  if (!ipaddr.isValid(ip)) throw invalid('ip', ip, 'an IPv4 or IPv6 address');
+  return { ip, port: integer(fields, 'port', leastPort, 65535) };
 }
 
 export type Family = typeof AF_INET | typeof AF_INET6;

@@ -17,6 +17,7 @@ import {
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';
+import type { Aborted, Refused, Shed } from '../msg/reports.js';
 import type { Poller } from './poller.js';
 
 /** A request is a few system calls; an agent that needs longer has stopped. */
@@ -24,7 +25,7 @@ const REQUEST_TIMEOUT_MS = 5000;
 
 /** Sent without a number, answered by nothing. */
 type Notice = Extract<ToAgent, { type: 'targets' | 'quit' }>;
-type Unasked = Extract<ToParent, { type: 'resolve' | 'shed' }>;
+type Unasked = Extract<ToParent, { type: 'resolve' }> | Shed | Refused | Aborted;
 type PortGiven = Extract<ToParent, { type: 'port' }>;
 export type Reply = Exclude<ToParent, AgentHello | Unasked | PortGiven>;
 /** Distributes over the union, which the built-in Omit does not. */
@@ -51,6 +52,8 @@ export interface AgentEvents {
   /** The agent wants to know the DNAT targets of a port: `answer` it. */
   onResolve(id: number): void;
   onShed(counts: ShedCounts): void;
+  onRefused(refused: Refused): void;
+  onAborted(aborted: Aborted): void;
   /** Called once, with the reason, unless `close` came first. */
   onClosed(reason: SluiceError): void;
 }
@@ -140,6 +143,8 @@ export class AgentChannel {
     if (message.type === 'hello') return this.#events.onGreeted(message);
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
     if (message.type === 'shed') return this.#events.onShed(message.counts);
+    if (message.type === 'refused') return this.#events.onRefused(message);
+    if (message.type === 'aborted') return this.#events.onAborted(message);
     if (message.type === 'port') {
       const { id, spec, request } = message;
       const sockets = fds.map((fd) => new Fd(fd.release()));

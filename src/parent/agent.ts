@@ -7,6 +7,7 @@ import * as libc from '../msg/libc.js';
 import type { FlowLimits } from '../msg/overload.js';
 import { kill } from '../msg/pidfd.js';
 import type { ChildContext, Transport } from '../msg/port.js';
+import { MAX_PORTS_PER_MESSAGE, type PortStats } from '../msg/port-stats.js';
 import {
   type AgentPort,
   checkVersion,
@@ -15,12 +16,10 @@ import {
 } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
-import { AgentChannel, type PortBack } from './agent-channel.js';
+import { AgentChannel, type AgentEvents, type PortBack } from './agent-channel.js';
 import { AGENT_FDS } from './agent-fds.js';
 import { foundProcess, type RunningProcess, spawnAgent } from './agent-process.js';
 import type { Poller } from './poller.js';
-import { shedReport } from './shed-report.js';
-import { warn } from './warn.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
 const START_TIMEOUT_MS = 20_000;
@@ -35,8 +34,11 @@ export interface AgentOptions {
   readonly bearsClients: boolean;
 }
 
-/** Finds the DNAT targets of a port. Never rejects. */
-export type Resolve = (id: number, agentPid: number) => Promise<Resolution>;
+/** What an agent asks and tells by itself. */
+export interface AgentCalls extends Pick<AgentEvents, 'onShed' | 'onRefused' | 'onAborted'> {
+  /** Finds the DNAT targets of a port. Never rejects. */
+  resolve(id: number, agentPid: number): Promise<Resolution>;
+}
 
 export class AgentProcess {
   readonly pid: number;
@@ -63,10 +65,10 @@ export class AgentProcess {
   static async start(
     options: AgentOptions,
     poller: Poller,
-    resolve: Resolve,
+    calls: AgentCalls,
   ): Promise<AgentProcess> {
     const { process, channel } = await spawnAgent(options.child, options.bearsClients);
-    const greeted = await greet({ process, channel, poller, resolve, timeoutMs: START_TIMEOUT_MS });
+    const greeted = await greet({ process, channel, poller, calls, timeoutMs: START_TIMEOUT_MS });
     const agent = new AgentProcess(process, greeted);
     if (agent.foreign === undefined) return agent;
     await agent.close();
@@ -78,7 +80,7 @@ export class AgentProcess {
    * with ERR_AGENT_START when it doesn't answer; it is killed then. With other errors, which are
    * this process's own, it goes on.
    */
-  static async adopt(pidfd: Fd, pid: number, poller: Poller, resolve: Resolve) {
+  static async adopt(pidfd: Fd, pid: number, poller: Poller, calls: AgentCalls) {
     using found = pidfd;
     const [ours, theirs] = socketPair();
     using control = ours;
@@ -87,7 +89,7 @@ export class AgentProcess {
     door.send({ type: 'door', fds: 1 }, [inside.number]);
     const process = foundProcess(pid, new Fd(found.release()), poller);
     const channel = new Channel(new Fd(control.release()));
-    const greeted = await greet({ process, channel, poller, resolve, timeoutMs: ADOPT_TIMEOUT_MS });
+    const greeted = await greet({ process, channel, poller, calls, timeoutMs: ADOPT_TIMEOUT_MS });
     return new AgentProcess(process, greeted);
   }
 
@@ -121,6 +123,19 @@ export class AgentProcess {
     const reply = await this.#channel.request({ type: 'stats' });
     if (reply.type === 'stats') return reply.stats;
     throw new SluiceError('ERR_AGENT_REPLY', `the agent answered stats with ${reply.type}`);
+  }
+
+  /** Of every port, in the order of their ids. */
+  async portStats(): Promise<PortStats[]> {
+    const all: PortStats[] = [];
+    for (;;) {
+      const reply = await this.#channel.request({ type: 'portStats', after: all.at(-1)?.id ?? 0 });
+      if (reply.type !== 'portStats') {
+        throw new SluiceError('ERR_AGENT_REPLY', `the agent answered portStats with ${reply.type}`);
+      }
+      all.push(...reply.ports);
+      if (reply.ports.length < MAX_PORTS_PER_MESSAGE) return all;
+    }
   }
 
   /** Every port that it serves, with duplicates of its sockets. It goes on serving them. */
@@ -167,7 +182,7 @@ interface Greeting {
   readonly process: RunningProcess;
   readonly channel: Channel;
   readonly poller: Poller;
-  readonly resolve: Resolve;
+  readonly calls: AgentCalls;
   readonly timeoutMs: number;
 }
 
@@ -179,7 +194,7 @@ interface Greeted {
 }
 
 /** Rejects, and kills the process, when it can't be heard or doesn't say hello in time. */
-function greet({ process, channel: raw, poller, resolve, timeoutMs }: Greeting): Promise<Greeted> {
+function greet({ process, channel: raw, poller, calls, timeoutMs }: Greeting): Promise<Greeted> {
   let lost: SluiceError | undefined;
   const ended = process.ended.then((end) => explained(end, lost));
   return new Promise((fulfil, reject) => {
@@ -199,11 +214,11 @@ function greet({ process, channel: raw, poller, resolve, timeoutMs }: Greeting):
         fulfil({ channel, ended, transports, foreign: versionError(() => checkVersion(hello)) });
       },
       onResolve(id) {
-        void resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
+        void calls.resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
       },
-      onShed(counts) {
-        warn(shedReport(counts));
-      },
+      onShed: (counts) => calls.onShed(counts),
+      onRefused: (refused) => calls.onRefused(refused),
+      onAborted: (aborted) => calls.onAborted(aborted),
       // The process is on its way out, or no longer makes sense.
       onClosed(reason) {
         lost = reason;

@@ -11,12 +11,13 @@ import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { hasEnded, openPidfd } from '../msg/pidfd.js';
 import type { AgentInfo, AgentsInfo } from '../msg/port.js';
-import { type AgentOptions, AgentProcess, type Resolve } from './agent.js';
+import { type AgentCalls, type AgentOptions, AgentProcess } from './agent.js';
 import type { PortBack } from './agent-channel.js';
 import { findAgents } from './agent-process.js';
+import { type EventSink, problem } from './events/event.js';
 import { pause } from './pause.js';
 import type { Poller } from './poller.js';
-import { warn } from './warn.js';
+import { aborted } from './aborted.js';
 
 const MIN_LIFE_MS = 1000;
 const FIRST_PAUSE_MS = 100;
@@ -29,7 +30,8 @@ const REQUEST_WAIT_MS = 20_000;
 
 export interface AgentsOptions extends AgentOptions {
   readonly poller: Poller;
-  readonly resolve: Resolve;
+  readonly calls: AgentCalls;
+  readonly emit: EventSink;
   /** Tells a new agent, or one that was found (`isNew` is false), what it has to know. */
   readonly prepare: (agent: AgentProcess, isNew: boolean) => Promise<void>;
   /** Called every second or so. */
@@ -59,12 +61,12 @@ export class Agents {
    * Rejects when this process can't, which costs no agent: `leave` them to another attempt.
    */
   async adopt(): Promise<PortBack[]> {
-    const { child, poller, resolve } = this.#options;
+    const { child, poller, calls, emit } = this.#options;
     const ports = new Map<number, PortBack>();
     for (const { pid, pidfd } of findAgents(child)) {
       let agent: AgentProcess | undefined;
       try {
-        agent = await AgentProcess.adopt(pidfd, pid, poller, resolve);
+        agent = await AgentProcess.adopt(pidfd, pid, poller, calls);
         const given = await agent.takeBack();
         for (const port of given) {
           if (ports.has(port.id)) port.sockets.forEach((socket) => socket.close());
@@ -77,7 +79,7 @@ export class Agents {
           agent?.leave();
           throw error;
         }
-        warn(`agent ${pid} could not be taken over: ${messageOf(error)}`);
+        emit(problem(error, `agent ${pid} could not be taken over: `));
       }
     }
     return [...ports.values()];
@@ -125,14 +127,18 @@ export class Agents {
     return agent?.isGone === false ? agent : undefined;
   }
 
+  /** The one that serves first. */
+  async all(): Promise<AgentProcess[]> {
+    const serving = await this.servingNow();
+    return [...(serving === undefined ? [] : [serving]), ...this.#draining];
+  }
+
   async info(): Promise<AgentsInfo> {
-    const current = await this.servingNow();
-    const serving = current === undefined ? [] : [current];
+    const running = await this.all();
     return {
-      running: [
-        ...serving.map(described('serving')),
-        ...[...this.#draining].map(described('draining')),
-      ],
+      running: running.map((agent) =>
+        described(agent, this.#draining.has(agent) ? 'draining' : 'serving'),
+      ),
       restarts: this.#restarts,
       ...(this.#lastEnd !== undefined && { lastEnd: this.#lastEnd }),
     };
@@ -183,7 +189,7 @@ export class Agents {
     for (let pauseMs = firstPauseMs; ; pauseMs = longer(pauseMs)) {
       this.#lastEnd = why;
       this.#restarts++;
-      warn(`${why}; starting another${pauseMs === 0 ? '' : ` in ${pauseMs} ms`}`);
+      this.#options.emit({ type: 'agentReplaced', reason: why, pauseMs });
       if (pauseMs > 0) await pause(pauseMs, this.#over.signal);
       if (this.#isOver) throw reason;
       try {
@@ -195,8 +201,8 @@ export class Agents {
   }
 
   async #startOne(): Promise<AgentProcess> {
-    const { poller, resolve } = this.#options;
-    return this.#prepared(await AgentProcess.start(this.#options, poller, resolve), true);
+    const { poller, calls } = this.#options;
+    return this.#prepared(await AgentProcess.start(this.#options, poller, calls), true);
   }
 
   async #prepared(agent: AgentProcess, isNew: boolean): Promise<AgentProcess> {
@@ -213,7 +219,8 @@ export class Agents {
     this.#draining.add(agent);
     void agent.ended.then(() => this.#draining.delete(agent));
     await agent.drain(this.#options.drainLimitMs).catch((error: unknown) => {
-      if (!agent.isGone) warn(`agent ${agent.pid} does not drain: ${messageOf(error)}`);
+      const emit = agent.isGone ? () => {} : this.#options.emit;
+      emit(problem(error, `agent ${agent.pid} does not drain: `));
     });
   }
 
@@ -244,19 +251,10 @@ export class Agents {
   }
 }
 
-function described(state: AgentInfo['state']) {
-  return ({ pid, startedAt }: AgentProcess): AgentInfo => {
-    return { pid, state, since: startedAt.toISOString() };
-  };
+function described({ pid, startedAt }: AgentProcess, state: AgentInfo['state']): AgentInfo {
+  return { pid, state, since: startedAt.toISOString() };
 }
 
 function longer(pauseMs: number): number {
   return Math.min(Math.max(FIRST_PAUSE_MS, 2 * pauseMs), LONGEST_PAUSE_MS);
-}
-
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

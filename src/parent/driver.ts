@@ -6,7 +6,7 @@
  * unasked leaves an agent that holds them as well, and is found by the next one.
  */
 
-import { messageOf, SluiceError } from '../msg/errors.js';
+import { SluiceError } from '../msg/errors.js';
 import type {
   ChildContext,
   ParentDriver,
@@ -19,17 +19,20 @@ import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
 import type { AgentProcess } from './agent.js';
 import { opaqueForChild } from './agent-fds.js';
-import { aborted, Agents } from './agents.js';
+import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
 import { watchNetworkHelper } from './network-helper.js';
+import { type EventSink, problem } from './events/event.js';
+import { Observer } from './observer.js';
 import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
 import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
+import type { Snapshot } from './snapshot.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 import { StateFile } from './state.js';
-import { warn } from './warn.js';
+import { aborted } from './aborted.js';
 
 const PROTOS: readonly Proto[] = [
   ...(['tcp', 'tcp4', 'tcp6', 'udp', 'udp4', 'udp6'] as const),
@@ -62,12 +65,16 @@ export interface DriverOptions {
   readonly stateDir?: string;
   /** Agents that run already are replaced, and have so long to finish their flows. */
   readonly replaceWithinMs?: number;
+  /** Told of everything that happens; must not throw. */
+  readonly onEvent?: EventSink;
 }
 
 export class Driver implements ParentDriver {
   readonly #options: DriverOptions;
   readonly #protos: Protos;
   readonly #table: PortTable;
+  readonly #emit: EventSink;
+  readonly #observer: Observer;
   #run: Run | undefined;
   #hasResumed = false;
   #isLeaving = false;
@@ -75,6 +82,7 @@ export class Driver implements ParentDriver {
 
   constructor(options: DriverOptions = {}) {
     this.#options = options;
+    this.#emit = options.onEvent ?? (() => {});
     this.#protos = new Protos(options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS);
     this.#table = new PortTable(
       this.#protos,
@@ -84,23 +92,26 @@ export class Driver implements ParentDriver {
       },
       () => this.#save(),
     );
+    this.#observer = new Observer(this.#table, this.#emit);
   }
 
   addPort(spec: Spec): Promise<Status> {
-    return this.#table.addPort(spec);
+    return this.#added(this.#table.addPort(spec));
   }
 
   /** Adds a port that has its id already, from another driver or an earlier run. */
   adoptPort(status: Status): Promise<Status> {
-    return this.#table.adoptPort(status);
+    return this.#added(this.#table.adoptPort(status));
   }
 
   listPorts(): Promise<Status[]> {
     return this.#table.listPorts();
   }
 
-  removePort(id: number): Promise<void> {
-    return this.#table.removePort(id);
+  async removePort(id: number): Promise<void> {
+    const spec = this.#table.specOf(id);
+    await this.#table.removePort(id);
+    if (spec !== undefined) this.#emit({ type: 'portRemoved', port: id, spec });
   }
 
   async info(): Promise<PortDriverInfo> {
@@ -133,6 +144,10 @@ export class Driver implements ParentDriver {
     return (await this.#run?.agents.servingNow())?.stats().catch(() => undefined);
   }
 
+  async snapshot(): Promise<Snapshot> {
+    return this.#observer.snapshot(this.#agents);
+  }
+
   /** The numbers of the fds that the agent inherits. */
   opaqueForChild(): Readonly<Record<string, string>> {
     return opaqueForChild();
@@ -155,7 +170,7 @@ export class Driver implements ParentDriver {
         : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
     try {
       await this.#resume(run);
-      using _ = watchNetworkHelper(cctx, run.poller);
+      using _ = watchNetworkHelper(cctx, run.poller, this.#emit);
       initComplete();
       await aborted(quit);
     } finally {
@@ -184,20 +199,26 @@ export class Driver implements ParentDriver {
   #newRun(child: ChildContext): Run {
     const { stateDir, replaceWithinMs } = this.#options;
     const poller = new Poller();
-    const resolver = new DnatResolver(child, { onProblem: ({ message }) => warn(message) });
+    const resolver = new DnatResolver(child, { onProblem: (error) => this.#emit(problem(error)) });
     const agents = new Agents({
       child,
       bearsClients: this.#options.sourceIPTransparent !== false,
       poller,
-      resolve: (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, resolver),
+      calls: {
+        resolve: (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, resolver),
+        onShed: (counts) => this.#observer.onShed(counts),
+        onRefused: (report) => this.#observer.onRefused(report),
+        onAborted: (report) => this.#observer.onAborted(report),
+      },
+      emit: this.#emit,
       prepare: (agent, isNew) => this.#prepare(agent, isNew),
       onHeartbeat: async (agent) => {
-        await agent.stats();
+        await this.#observer.onHeartbeat(agent);
         await this.#table.handOver(agent, true);
       },
       drainLimitMs: replaceWithinMs ?? DRAIN_LIMIT_MS,
     });
-    const state = stateDir === undefined ? undefined : new StateFile(stateDir, child);
+    const state = stateDir === undefined ? undefined : new StateFile(stateDir, child, this.#emit);
     return { poller, agents, state };
   }
 
@@ -209,14 +230,18 @@ export class Driver implements ParentDriver {
     this.#hasResumed = noted !== undefined || served.length > 0;
     this.#isLeaving = this.#hasResumed;
     this.#table.continueAfter(noted?.lastId ?? 0);
-    for (const port of served) await reporting(() => this.#table.takeBack(port));
+    for (const port of served) await this.#reporting(() => this.#table.takeBack(port));
     await agents.start(this.#options.replaceWithinMs !== undefined);
     const there = new Set((await this.#table.listPorts()).map(({ id }) => id));
     for (const port of noted?.ports ?? []) {
-      if (!there.has(port.id)) await reporting(() => this.#table.adoptPort(port));
+      if (!there.has(port.id)) await this.#reporting(() => this.#table.adoptPort(port));
     }
     this.#isLeaving = false;
     await this.#save();
+    if (!this.#hasResumed) return;
+    const ports = (await this.#table.listPorts()).length;
+    const isReload = this.#options.replaceWithinMs !== undefined;
+    this.#emit({ type: 'driverResumed', ports, isReload });
   }
 
   /** Gives the agent every port, unless it has them. */
@@ -227,7 +252,9 @@ export class Driver implements ParentDriver {
     await agent.setLimits({ maxFlows, maxFlowsPerPort });
     await agent.setSourceFamilies(await this.#sources);
     if (!isNew) return;
-    for (const failure of await this.#table.handOver(agent)) warn(`${failure}; trying again`);
+    for (const failure of await this.#table.handOver(agent)) {
+      this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
+    }
     if (agent.isGone) throw await agent.ended;
   }
 
@@ -237,13 +264,19 @@ export class Driver implements ParentDriver {
       ports: await this.#table.listPorts(),
     }));
   }
-}
 
-/** One port that can't be had again must not keep the others from it. */
-async function reporting(takePort: () => unknown): Promise<void> {
-  try {
-    await takePort();
-  } catch (error) {
-    warn(`a port of the last run is lost: ${messageOf(error)}`);
+  async #added(adding: Promise<Status>): Promise<Status> {
+    const status = await adding;
+    this.#emit({ type: 'portAdded', port: status.id, spec: status.spec });
+    return status;
+  }
+
+  /** One port that can't be had again must not keep the others from it. */
+  async #reporting(takePort: () => unknown): Promise<void> {
+    try {
+      await takePort();
+    } catch (error) {
+      this.#emit(problem(error, 'a port of the last run is lost: '));
+    }
   }
 }

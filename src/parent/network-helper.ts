@@ -8,9 +8,9 @@ import type { Fd } from '../msg/fd.js';
 import * as linux from '../msg/linux.js';
 import { hasEnded, openPidfd } from '../msg/pidfd.js';
 import type { ChildContext } from '../msg/port.js';
+import type { EventSink } from './events/event.js';
 import type { Poller } from './poller.js';
 import { allPids, processStat } from './proc.js';
-import { warn } from './warn.js';
 
 /** pasta calls itself after the instructions that it was built for, too. */
 const HELPER = /^(slirp4netns|pasta|vpnkit)/;
@@ -18,13 +18,17 @@ const HELPER = /^(slirp4netns|pasta|vpnkit)/;
 const END_OF_ALL_MS = 1000;
 
 /** Reports its end until disposed of, unless all of it ends. */
-export function watchNetworkHelper(child: ChildContext, poller: Poller): Disposable {
+export function watchNetworkHelper(
+  child: ChildContext,
+  poller: Poller,
+  emit: EventSink,
+): Disposable {
   const helpers = helpersBeside(child.pid);
   const timers: NodeJS.Timeout[] = [];
   for (const { name, pidfd } of helpers) {
     poller.add(pidfd.number, linux.EPOLLIN, () => {
       poller.remove(pidfd.number);
-      timers.push(setTimeout(() => report(name, child), END_OF_ALL_MS));
+      timers.push(setTimeout(() => report(name, child, emit), END_OF_ALL_MS));
     });
   }
   return {
@@ -38,17 +42,17 @@ export function watchNetworkHelper(child: ChildContext, poller: Poller): Disposa
   };
 }
 
-function report(name: string, { pid }: ChildContext): void {
+function report(name: string, { pid }: ChildContext, emit: EventSink): void {
   try {
     using life = openPidfd(pid);
     if (hasEnded(life.number)) return;
   } catch {
     return;
   }
-  warn(
+  const reason =
     `${name}, which connects the namespaces with the outside, has ended: published ports go on, ` +
-      'but programs in there reach nothing outside; restart rootlesskit, or the service that runs it',
-  );
+    'but programs in there reach nothing outside; restart rootlesskit, or the service that runs it';
+  emit({ type: 'problem', code: 'ERR_NETWORK_HELPER', reason });
 }
 
 /** Children of the same parent. */

@@ -3,11 +3,18 @@
  * REST API. Launchers differ in how they come by the namespaces; from here on they are alike.
  */
 
+import { dirname } from 'node:path';
 import type { ChildContext, Manager, Spec, Status } from '../msg/port.js';
 import { createApiClient } from './api/client.js';
 import { ownInfo, withPortDriver, type Info } from './api/info.js';
-import { createApi } from './api/server.js';
+import { createApi, createSocketServer } from './api/server.js';
+import { Bus } from './bus/bus.js';
 import { Driver, type DriverOptions } from './driver.js';
+import { type DriverEvent, problem } from './events/event.js';
+import { Log } from './log/log.js';
+import type { LogOptions } from './log/options.js';
+import { metricsAnswer, metricsOnly } from './metrics/answer.js';
+import type { TcpAddress } from './metrics/listen.js';
 
 export interface ServeOptions {
   readonly child: ChildContext;
@@ -22,6 +29,10 @@ export interface ServeOptions {
   /** Ports to take over, with the ids that they must keep. */
   readonly adopt?: readonly Status[];
   readonly driver?: DriverOptions;
+  /** Default: warnings on stderr. */
+  readonly log?: LogOptions;
+  /** Where `/metrics` is served beside the API's socket. */
+  readonly metricsListen?: TcpAddress | undefined;
 }
 
 /** Replaces this process by the installed version, which goes on with what this one leaves. */
@@ -41,7 +52,15 @@ export interface Serving extends AsyncDisposable {
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. */
 export async function serve(options: ServeOptions, successor?: Successor): Promise<Serving> {
-  const driver = new Driver({ stateDir: options.stateDir, ...options.driver });
+  const log = new Log(options.log);
+  const bus = new Bus(dirname(options.apiSocket));
+  const onEvent = (event: DriverEvent) => {
+    log.event(event);
+    bus.publish('events', { time: new Date().toISOString(), ...event });
+    options.driver?.onEvent?.(event);
+  };
+  const driver = new Driver({ stateDir: options.stateDir, ...options.driver, onEvent });
+  const snapshot = () => driver.snapshot();
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {
@@ -51,26 +70,44 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
   const reload = async (drainLimitMs: number) => {
     await successor?.check();
     // What is being answered is finished first.
-    const begin = () => void api.close().then(() => successor?.become(drainLimitMs));
+    const begin = () =>
+      void Promise.all([api.close(), metrics.close(), bus.close()]).then(() =>
+        successor?.become(drainLimitMs),
+      );
     return { begin };
   };
   const api = createApi({
     manager: driver,
     info: () => info(driver, options),
+    metrics: () => metricsAnswer(snapshot),
+    openTopic: (topic) => bus.open(topic),
     ...(successor !== undefined && { reload }),
   });
+  const metrics = createSocketServer(metricsOnly(snapshot));
+  const listen = async (address: TcpAddress) => {
+    try {
+      await metrics.listenOn(address);
+    } catch (error) {
+      // A driver that has ports of an earlier one does not end for that.
+      if (!driver.hasResumed) throw error;
+      onEvent(problem(error));
+    }
+  };
   const close = async () => {
     try {
-      await api.close();
+      await Promise.all([api.close(), metrics.close()]);
     } finally {
       quit.abort();
       await ended;
+      log.flush();
+      await bus.close();
     }
   };
   try {
     for (const status of options.adopt ?? []) await driver.adoptPort(status);
     // A driver that went on where another one ended has them, unless they were removed.
     if (!driver.hasResumed) for (const spec of options.publish) await driver.addPort(spec);
+    if (options.metricsListen !== undefined) await listen(options.metricsListen);
     await api.listen(options.apiSocket);
   } catch (error) {
     // What goes on from an earlier driver is not this one's to end.

@@ -14,8 +14,8 @@ const EXPLAINED: Readonly<Record<ShedReason, string>> = {
   maxFlowsPerPort: 'the limit of --max-flows-per-port is reached',
 };
 
-export function shedReport(counts: ShedCounts): string {
-  const reasons = SHED_REASONS.filter((reason) => counts[reason] > 0);
+export function shedReport(counts: Partial<ShedCounts>): string {
+  const reasons = SHED_REASONS.filter((reason) => (counts[reason] ?? 0) > 0);
   const parts = reasons.map((reason) => `${counts[reason]} because ${EXPLAINED[reason]}`);
   return `the agent shed flows: ${parts.join('; ')}`;
 }

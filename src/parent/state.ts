@@ -28,10 +28,11 @@ import * as linux from '../msg/linux.js';
 import type { ChildContext, Status } from '../msg/port.js';
 import { validateSpec } from '../msg/spec.js';
 import { processStat } from './proc.js';
-import { warn } from './warn.js';
+import { type EventSink, problem } from './events/event.js';
 
 const FILE = 'sluice.json';
 const LOCK_FILE = 'sluice.lock';
+const STATE_FILE = 'ERR_STATE_FILE';
 const VERSION = 1;
 /** Tens of thousands of ports. */
 const MAX_BYTES = 16 << 20;
@@ -53,10 +54,12 @@ export class StateFile {
   readonly #child: { readonly pid: number; readonly startTicks: number };
   #wanted: (() => Promise<PortsState>) | undefined;
   #writing: Promise<void> | undefined;
+  readonly #emit: EventSink;
   #hasFailed = false;
 
   /** Throws when the child's process has ended. */
-  constructor(stateDir: string, { pid }: ChildContext) {
+  constructor(stateDir: string, { pid }: ChildContext, emit: EventSink) {
+    this.#emit = emit;
     this.#path = join(stateDir, FILE);
     this.#child = { pid, startTicks: processStat(pid).startTicks };
   }
@@ -115,7 +118,8 @@ export class StateFile {
       } catch (error) {
         if (!this.#hasFailed) {
           const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
-          warn(`${what}; they go on, and are lost only if this process and its agent both die`);
+          const risk = 'they go on, and are lost only if this process and its agent both die';
+          this.#emit({ type: 'problem', code: STATE_FILE, reason: `${what}; ${risk}` });
         }
         this.#hasFailed = true;
       }
@@ -128,9 +132,9 @@ export class StateFile {
     const what = `${this.#path} is not what sluice wrote (${messageOf(error)})`;
     try {
       renameSync(this.#path, aside);
-      warn(`${what}; set aside as ${aside}`);
+      this.#emit({ type: 'problem', code: STATE_FILE, reason: `${what}; set aside as ${aside}` });
     } catch (renaming) {
-      warn(`${what}; not used, and it can't be set aside: ${messageOf(renaming)}`);
+      this.#emit(problem(renaming, `${what}; not used, and it can't be set aside: `));
     }
   }
 }
@@ -142,15 +146,15 @@ export class StateFile {
  *
  * @throws SluiceError ERR_STATE_DIR_LOCKED
  */
-export function lockStateDir(stateDir: string): Disposable {
+export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
   const path = join(stateDir, LOCK_FILE);
   let file: Fd;
   try {
     file = new Fd(openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o600));
   } catch (error) {
-    warn(
-      `${path} can't be locked: ${messageOf(error)}; see to it that no other sluice serves there`,
-    );
+    const what = `${path} can't be locked: ${messageOf(error)}`;
+    const advice = 'see to it that no other sluice serves there';
+    emit({ type: 'problem', code: 'ERR_STATE_LOCK', reason: `${what}; ${advice}` });
     return { [Symbol.dispose]: () => {} };
   }
   const isLocked = libc.flock(file.number, linux.LOCK_EX | linux.LOCK_NB) === 0;

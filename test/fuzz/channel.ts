@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { isDeepStrictEqual } from 'node:util';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
+import { CONNECT_BUCKETS_MS } from '../../src/msg/port-stats.js';
 import { parseToAgent, parseToParent, PROTOCOL_VERSION } from '../../src/msg/protocol.js';
 import { damaged, damagedBytes } from './garbage.js';
 import { must, outcome, targetOf } from './target.js';
@@ -19,6 +20,21 @@ const TRANSPORT = {
   drops: { oversized: 6 },
 };
 const COUNTS = { files: 1, systemFiles: 2, memory: 3, watches: 4, maxFlows: 5, maxFlowsPerPort: 6 };
+
+const PORT_STATS = {
+  id: 3,
+  flows: 1,
+  accepted: 2,
+  refused: 3,
+  shed: 4,
+  bytesIn: 5,
+  bytesOut: 6,
+  packetsIn: 7,
+  packetsOut: 8,
+  drops: { queueFull: 9 },
+  connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
+  connectMicros: 10,
+};
 
 const MESSAGES: readonly object[] = [
   HELLO,
@@ -38,6 +54,10 @@ const MESSAGES: readonly object[] = [
   { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
   { type: 'resolve', id: 3 },
   { type: 'shed', counts: COUNTS },
+  { type: 'refused', id: 3, flows: 2, client: { ip: '198.51.100.7', port: 0 } },
+  { type: 'aborted', id: 3, flows: 2, reason: 'stream' },
+  { type: 'portStats', request: 5, after: 0 },
+  { type: 'portStats', request: 5, ports: [PORT_STATS] },
   { type: 'stats', request: 2, stats: { ports: 1, pipes: 6, transports: { udp: TRANSPORT } } },
 ];
 

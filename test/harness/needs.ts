@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { DOCKER_PREFIX, OLD_DOCKER_PREFIX, which } from './paths.js';
+import { DOCKER_PREFIX, OLD_DOCKER_PREFIX, PROMTOOL, which } from './paths.js';
 import { rootlesskitProgram } from './rootlesskit.js';
 
 /** What a machine lacks and how to get it, or undefined where it has it. */
@@ -61,6 +61,8 @@ export function rootlesskit(major: 1 | 2): Need {
     () => (rootlesskitProgram(major) ? undefined : `rootlesskit ${major}: ${INSTALL}`),
   );
 }
+
+export const promtool: Need = () => (existsSync(PROMTOOL) ? undefined : `promtool: ${INSTALL}`);
 
 export const docker: Need = dockerIn(DOCKER_PREFIX, 2);
 

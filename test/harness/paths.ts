@@ -15,6 +15,9 @@ export function commandsIn(prefix: string): string[] {
   return [join(prefix, 'usr/bin'), join(prefix, 'usr/sbin')];
 }
 
+/** Where scripts/test/install.sh puts the tool of Debian's package prometheus, not its service. */
+export const PROMTOOL = '/var/cache/sluice-test/prometheus/usr/bin/promtool';
+
 /** An unprivileged user's PATH often lacks the folders of ip, iptables and nft. */
 const SYSTEM_PATH = ['/usr/sbin', '/sbin'];
 

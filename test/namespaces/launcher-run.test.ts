@@ -70,6 +70,27 @@ describeWith([userNamespaces], 'sluice run', () => {
     expect(program.stderr).toContain('sluice: ');
   });
 
+  it('logs nothing on a healthy day, and its ports where asked to', async () => {
+    const port = await freePort();
+    const args = ['-p', `127.0.0.1:${port}:80/tcp`, '--', 'true'];
+    const quiet = await start(cleanup, sluice('run', ...args));
+    expect(await quiet.exited(DEADLINE_MS)).toEqual({ code: 0, signal: null });
+    expect(quiet.stderr).toBe('');
+    const talkative = sluice('run', '--log-level', 'info', '--log-format', 'json', ...args);
+    const program = await start(cleanup, talkative);
+    expect(await program.exited(DEADLINE_MS)).toEqual({ code: 0, signal: null });
+    expect(JSON.parse(program.stderr)).toMatchObject({ event: 'portAdded', port: 1 });
+  });
+
+  it('refuses a log level that does not exist before it starts anything', async () => {
+    const program = await start(cleanup, sluice('run', '--log-level', 'loud', '--', 'echo', 'x'));
+    expect(await program.exited(DEADLINE_MS)).toEqual({ code: 1, signal: null });
+    expect(program.stdout).toBe('');
+    expect(program.stderr).toBe(
+      'sluice: --log-level is "loud", expected error, warn, info, debug\n',
+    );
+  });
+
   it('says what forbids user namespaces', async () => {
     // A user namespace may forbid those below it.
     const forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"';

@@ -20,12 +20,13 @@ const hardLimit = Number(
   /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1],
 );
 const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
+const LINES_A_MINUTE = 10;
 const LITTLE_MEMORY = 48 * 1024 * 1024;
 const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
   .listen(7, '127.0.0.1', () => udp.bind(7, '127.0.0.1', () => console.log('ready')));
   const udp = require('node:dgram').createSocket('udp4')
     .on('message', (bytes, { port, address }) => udp.send(bytes, port, address));`;
-const LINE = /^sluice: the agent shed flows: (\d+) because (.*)$/gm;
+const LINE = / event=limitHit .*the agent shed flows: (\d+) because (.*)"$/gm;
 
 describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', () => {
   const cleanup = perTest();
@@ -95,9 +96,10 @@ describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', 
     }
     const lines = () => [...program.stderr.matchAll(LINE)];
     const shed = () => lines().reduce((sum, [, count]) => sum + Number(count), 0);
-    await program.until(() => shed() === FLOOD, DEADLINE_MS, `${FLOOD} connections in the log`);
-    const seconds = (performance.now() - startedAt) / 1000;
-    expect(lines().length).toBeLessThanOrEqual(seconds);
+    await program.until(() => shed() > 0, DEADLINE_MS, 'a line in the log');
+    expect(shed()).toBeLessThanOrEqual(FLOOD);
+    const seconds = Math.ceil((performance.now() - startedAt) / 1000);
+    expect(lines().length).toBeLessThanOrEqual(Math.min(seconds, LINES_A_MINUTE));
   });
 
   it.each(['as', 'data'] as const)(

@@ -25,7 +25,7 @@ describeWith([rootlesskit(2)], 'a slirp4netns that is killed', () => {
 
     process.kill(childNamed(childNamed(program.pid, 'rootlesskit'), 'slirp4netns'), 'SIGKILL');
     await program.line(
-      /^sluice: slirp4netns, .* has ended: published ports go on, .*; restart rootlesskit/m,
+      / msg="slirp4netns, .* has ended: published ports go on, .*; restart rootlesskit/m,
       DEADLINE_MS,
     );
     expect(await ask({ host: '127.0.0.1', port, path: '/' })).toMatchObject({ body: 'hello\n' });

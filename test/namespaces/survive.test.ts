@@ -128,7 +128,7 @@ describeWith([userNamespaces], 'under load', () => {
     await killDriver();
     expect(await isBack()).toEqual(ports);
     expect(driver.program.stderr).toMatch(
-      /sluice\.json is not what sluice wrote \(.+\); set aside as .+sluice\.json\.bad\n/,
+      /sluice\.json is not what sluice wrote \(.+\); set aside as .+sluice\.json\.bad"\n/,
     );
     expect(existsSync(`${file}.bad`)).toBe(true);
   });

@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { PortCounters } from '../../dist/child/counters.js';
 import { Messages } from '../../dist/child/sctp/messages.js';
 import { type Drop, SLAB_BYTES, SctpPump } from '../../dist/child/sctp/pump.js';
 import { unacknowledged } from '../../dist/child/sctp/sockets.js';
 import { SlabPool } from '../../dist/child/slabs.js';
+import type { Targets } from '../../dist/child/targets.js';
 import { setSctpOptions } from '../../dist/msg/sctp.js';
 import type { Cleanup } from '../harness/cleanup.js';
 import { type SctpForwarding, startSctpForwarding } from '../harness/sctp-forwarding.js';
@@ -36,11 +38,13 @@ function makePump() {
     slabs: new SlabPool(SLAB_BYTES),
     messages: new Messages(),
     heldBytes: 0,
-    dropped: (reason: Drop) => {
+    dropped: (_: unknown, reason: Drop) => {
       drops.push(reason);
     },
   };
-  return { pump: new SctpPump(shared), shared, drops };
+  const counters = new PortCounters();
+  const port = { id: 1, targets: {} as Targets, counters };
+  return { pump: new SctpPump(shared, port, counters.in), shared, drops };
 }
 
 describe('forwarded associations', () => {

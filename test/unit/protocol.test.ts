@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
+import { CONNECT_BUCKETS_MS } from '../../src/msg/port-stats.js';
 import {
   checkVersion,
   fdsOf,
@@ -28,11 +29,26 @@ const ADD_PORT = {
     spec: '{}',
   },
 } as const;
+const PORT_STATS = {
+  id: 3,
+  flows: 1,
+  accepted: 2,
+  refused: 3,
+  shed: 4,
+  bytesIn: 5,
+  bytesOut: 6,
+  packetsIn: 7,
+  packetsOut: 8,
+  drops: { queueFull: 9 },
+  connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
+  connectMicros: 10,
+};
 const TO_AGENT: readonly ToAgent[] = [
   HELLO,
   ADD_PORT,
   { type: 'removePort', request: 2, id: 3 },
   { type: 'stats', request: 3 },
+  { type: 'portStats', request: 3, after: 512 },
   { type: 'limits', request: 5, limits: { maxFlows: 0, maxFlowsPerPort: 100 } },
   { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
   {
@@ -48,6 +64,9 @@ const TO_PARENT: readonly ToParent[] = [
   { type: 'done', request: 1 },
   { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
   { type: 'resolve', id: 3 },
+  { type: 'refused', id: 3, flows: 2, client: { ip: '::1', port: 0 } },
+  { type: 'aborted', id: 3, flows: 2, reason: 'memory' },
+  { type: 'portStats', request: 3, ports: [PORT_STATS] },
   {
     type: 'shed',
     counts: {

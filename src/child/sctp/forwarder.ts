@@ -1,8 +1,9 @@
 /** All SCTP ports of the agent. */
 
-import * as sctp from '../../msg/sctp.js';
-import { Connections } from '../connections.js';
-import type { Overload } from '../overload.js';
+import { ABORT_REASONS, type AbortReason } from '../../msg/aborts.js';
+import { Connections, type Watchers } from '../connections.js';
+import type { Tally } from '../counters.js';
+import type { PublishedPort } from '../forwarder.js';
 import type { Reactor } from '../reactor.js';
 import { SlabPool } from '../slabs.js';
 import { Messages } from './messages.js';
@@ -13,15 +14,18 @@ import { SctpSources } from './sources.js';
 /** A message may leave 1 MiB of memory in each. */
 const WARM_SLABS = 8;
 
-const ABORT_REASONS: Readonly<Partial<Record<Drop, string>>> = {
-  oversized:
-    `a message was larger than ${sctp.LARGEST_MESSAGE_BYTES / 1024} KiB, or than twice ` +
-    'net.core.wmem_max; raise that with sysctl if it is the lower one',
-  stream: 'a message came on a stream that the other side did not agree to',
-  memory: 'messages that wait for slow receivers take too much memory',
-};
+const ABORTS: ReadonlySet<string> = new Set(ABORT_REASONS);
 /** Whoever sends such messages must not be able to fill a log with lines. */
 const REPORT_PAUSE_MS = 60_000;
+
+/** Tells of so many associations of a port, aborted for that reason. */
+export type ReportAborted = (port: number, flows: number, reason: AbortReason) => void;
+
+interface Aborted {
+  reportedAt: number;
+  /** Since then. */
+  flows: number;
+}
 
 export class SctpForwarder extends Connections {
   override readonly drops: Record<Drop, number> = {
@@ -35,16 +39,18 @@ export class SctpForwarder extends Connections {
     slabs: new SlabPool(SLAB_BYTES, WARM_SLABS),
     messages: new Messages(),
     heldBytes: 0,
-    dropped: (reason) => this.#dropped(reason),
+    dropped: (port, reason) => this.#dropped(port, reason),
   };
-  readonly #reportedAt = new Map<Drop, number>();
+  readonly #report: ReportAborted;
+  readonly #aborted = new Map<AbortReason, Aborted>();
 
-  constructor(reactor: Reactor, overload: Overload) {
-    super(reactor, new SctpSources(), overload);
+  constructor(reactor: Reactor, watchers: Watchers, report: ReportAborted) {
+    super(reactor, new SctpSources(), watchers);
+    this.#report = report;
   }
 
-  override newPump(): SctpPump {
-    return new SctpPump(this.#shared);
+  override newPump(port: PublishedPort, tally: Tally): SctpPump {
+    return new SctpPump(this.#shared, port, tally);
   }
 
   override connectTo(server: Uint8Array, source: Uint8Array | undefined, clientFd: number): number {
@@ -55,16 +61,24 @@ export class SctpForwarder extends Connections {
     return unacknowledged(fd);
   }
 
-  #dropped(reason: Drop): void {
+  #dropped(port: PublishedPort, reason: Drop): void {
     this.drops[reason]++;
-    const why = ABORT_REASONS[reason];
+    port.counters.drop(reason);
+    if (isAbort(reason)) this.#reportAborted(port.id, reason);
+  }
+
+  #reportAborted(port: number, reason: AbortReason): void {
     const now = performance.now();
-    if (why === undefined || now - (this.#reportedAt.get(reason) ?? -Infinity) < REPORT_PAUSE_MS) {
+    const known = this.#aborted.get(reason);
+    if (known !== undefined && now - known.reportedAt < REPORT_PAUSE_MS) {
+      known.flows++;
       return;
     }
-    this.#reportedAt.set(reason, now);
-    process.stderr.write(
-      `sluice: an SCTP association was aborted: ${why} (${this.drops[reason]} since the start)\n`,
-    );
+    this.#aborted.set(reason, { reportedAt: now, flows: 0 });
+    this.#report(port, (known?.flows ?? 0) + 1, reason);
   }
+}
+
+function isAbort(reason: Drop): reason is AbortReason {
+  return ABORTS.has(reason);
 }

@@ -13,7 +13,7 @@
  * - Reading while a whole message is held: streams would be reordered. Not reading closes the
  *   source's window, and its sender waits.
  * - Sending a beginning as if it were a message, whatever ended it: it is dropped and counted.
- * - Losing a message without a trace. What can't go on as it is (`Refusal`) ends the association by
+ * - Losing a message without a trace. What can't go on as it is (`AbortReason`) ends the association by
  *   an ABORT of both sides.
  *
  * SCTP has no half-open state: a side that has asked for the end takes no more messages. What the
@@ -21,9 +21,12 @@
  * first learns of the completion by a notification only: its recvmsg never returns 0.
  */
 
+import type { AbortReason } from '../../msg/aborts.js';
 import type { Region } from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import * as sctp from '../../msg/sctp.js';
+import type { Tally } from '../counters.js';
+import type { PublishedPort } from '../forwarder.js';
 import type { Pump, PumpResult } from '../pump.js';
 import type { SlabPool } from '../slabs.js';
 import { resetOnClose } from '../sockets.js';
@@ -38,20 +41,15 @@ export const SLAB_BYTES = sctp.LARGEST_MESSAGE_BYTES + 4096;
 /** All that the pumps of an agent may hold. */
 const MOST_HELD_BYTES = 256 * 1024 * 1024;
 
-/**
- * Why an association had to be aborted: a message larger than can be sent (`oversized`), on a
- * `stream` that the other side doesn't have, or too much held already (`memory`).
- */
-export type Refusal = 'oversized' | 'stream' | 'memory';
 /** Why a message was dropped: its sender never finished it (`incomplete`), or it came `late`. */
-export type Drop = Refusal | 'incomplete' | 'late';
+export type Drop = AbortReason | 'incomplete' | 'late';
 
 export interface Shared {
   readonly slabs: SlabPool;
   readonly messages: Messages;
   /** Of all pumps, in their slabs. */
   heldBytes: number;
-  dropped(reason: Drop): void;
+  dropped(port: PublishedPort, reason: Drop): void;
 }
 
 export class SctpPump implements Pump {
@@ -59,8 +57,12 @@ export class SctpPump implements Pump {
   writable = true;
   untilDry = false;
   hungUp = false;
+  /** Bytes handed to the sink. */
+  moved = 0;
 
   readonly #shared: Shared;
+  readonly #port: PublishedPort;
+  readonly #tally: Tally;
   #slab: Region | undefined;
   /** In the slab. */
   #bytes = 0;
@@ -68,8 +70,10 @@ export class SctpPump implements Pump {
   #isWhole = false;
   #label: Label | undefined;
 
-  constructor(shared: Shared) {
+  constructor(shared: Shared, port: PublishedPort, tally: Tally) {
     this.#shared = shared;
+    this.#port = port;
+    this.#tally = tally;
   }
 
   run(source: number, sink: number): PumpResult {
@@ -95,7 +99,7 @@ export class SctpPump implements Pump {
   }
 
   release(): void {
-    if (this.#bytes > 0 && !this.#isWhole) this.#shared.dropped('incomplete');
+    if (this.#bytes > 0 && !this.#isWhole) this.#shared.dropped(this.#port, 'incomplete');
     this.#clear();
   }
 
@@ -171,14 +175,19 @@ export class SctpPump implements Pump {
   /** Undefined once it is no longer ours; `waiting` when there is no room for it. */
   #send(sink: number, address: number, bytes: number, label: Label): PumpResult | undefined {
     const sent = this.#shared.messages.send(sink, address, bytes, label);
-    if (sent >= 0) return undefined;
+    if (sent >= 0) {
+      this.moved += bytes;
+      this.#tally.bytes += bytes;
+      this.#tally.packets++;
+      return undefined;
+    }
     switch (sent) {
       case linux.EAGAIN:
         this.writable = false;
         return 'waiting';
       case linux.ESHUTDOWN:
       case linux.EPIPE:
-        this.#shared.dropped('late');
+        this.#shared.dropped(this.#port, 'late');
         return undefined;
       case linux.EMSGSIZE:
         return this.#refuse('oversized');
@@ -189,8 +198,8 @@ export class SctpPump implements Pump {
     }
   }
 
-  #refuse(reason: Refusal): PumpResult {
-    this.#shared.dropped(reason);
+  #refuse(reason: AbortReason): PumpResult {
+    this.#shared.dropped(this.#port, reason);
     this.#clear();
     return 'sourceFailed';
   }

@@ -1,7 +1,8 @@
 /** All TCP ports of the agent. */
 
-import { Connections } from '../connections.js';
-import type { Overload } from '../overload.js';
+import { Connections, type Watchers } from '../connections.js';
+import type { Tally } from '../counters.js';
+import type { PublishedPort } from '../forwarder.js';
 import type { PipePool } from '../pipes.js';
 import type { Reactor } from '../reactor.js';
 import { SlabPool } from '../slabs.js';
@@ -12,13 +13,13 @@ import { connectTo, sendQueueBytes } from './sockets.js';
 export class TcpForwarder extends Connections {
   readonly #buffers: Buffers;
 
-  constructor(reactor: Reactor, pipes: PipePool, overload: Overload) {
-    super(reactor, new SourceAddresses({ reachesLocalServers: true }), overload);
+  constructor(reactor: Reactor, pipes: PipePool, watchers: Watchers) {
+    super(reactor, new SourceAddresses({ reachesLocalServers: true }), watchers);
     this.#buffers = { reactor, slabs: new SlabPool(), pipes };
   }
 
-  override newPump(): TcpPump {
-    return new TcpPump(this.#buffers);
+  override newPump(_: PublishedPort, tally: Tally): TcpPump {
+    return new TcpPump(this.#buffers, tally);
   }
 
   override connectTo(server: Uint8Array, source: Uint8Array | undefined): number {

@@ -25,6 +25,7 @@
 import type { Region } from '../../msg/libc.js';
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
+import type { Tally } from '../counters.js';
 import { PIPE_BYTES, type Pipe, type PipePool } from '../pipes.js';
 import type { Pump, PumpResult } from '../pump.js';
 import type { Reactor } from '../reactor.js';
@@ -54,6 +55,7 @@ export class TcpPump implements Pump {
   moved = 0;
 
   readonly #buffers: Buffers;
+  readonly #tally: Tally;
   #slab: Region | undefined;
   #slabStart = 0;
   #slabEnd = 0;
@@ -62,8 +64,10 @@ export class TcpPump implements Pump {
   #isStreaming = false;
   #momentum = 0;
 
-  constructor(buffers: Buffers) {
+  /** What is delivered is added to the port's `tally`. */
+  constructor(buffers: Buffers, tally: Tally) {
     this.#buffers = buffers;
+    this.#tally = tally;
   }
 
   /** True while bytes were read that the sink hasn't taken. */
@@ -111,7 +115,7 @@ export class TcpPump implements Pump {
     const sent = libc.send(sink, shared.address, received, linux.MSG_NOSIGNAL);
     if (sent < 0 && sent !== linux.EAGAIN) return this.#failed('sinkFailed', sent);
     const taken = Math.max(sent, 0);
-    this.moved += taken;
+    this.#delivered(taken);
     return taken === received ? undefined : this.#keep(taken, received);
   }
 
@@ -155,9 +159,14 @@ export class TcpPump implements Pump {
       const sent = this.#slab === undefined ? this.#drainPipe(sink) : this.#drainSlab(sink);
       if (sent === linux.EAGAIN) this.writable = false;
       else if (sent < 0) return this.#failed('sinkFailed', sent);
-      else this.moved += sent;
+      else this.#delivered(sent);
     }
     return undefined;
+  }
+
+  #delivered(bytes: number): void {
+    this.moved += bytes;
+    this.#tally.bytes += bytes;
   }
 
   #drainSlab(sink: number): number {

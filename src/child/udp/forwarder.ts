@@ -5,11 +5,10 @@ import type { ShedReason } from '../../msg/overload.js';
 import type { TransportStats } from '../../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../../msg/udp-timeouts.js';
 import { Deadlines } from '../deadlines.js';
-import type { ForwardedPort, Forwarder } from '../forwarder.js';
-import type { Overload } from '../overload.js';
+import type { Watchers } from '../connections.js';
+import type { ForwardedPort, Forwarder, PublishedPort } from '../forwarder.js';
 import type { Reactor } from '../reactor.js';
 import { SourceAddresses } from '../source.js';
-import type { Targets } from '../targets.js';
 import { sourceOf } from './address.js';
 import { type Drops, noDrops } from './drops.js';
 import { Inbox } from './inbox.js';
@@ -26,6 +25,7 @@ export interface Source {
 
 export class UdpForwarder implements Forwarder {
   readonly reactor: Reactor;
+  readonly watchers: Watchers;
   readonly sources = new SourceAddresses({ reachesLocalServers: false });
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
@@ -38,14 +38,13 @@ export class UdpForwarder implements Forwarder {
   readonly #sessions = new Group<Session>(this.limits.total);
   readonly #bySource = new Map<string, Source>();
   readonly #ports = new Set<UdpPort>();
-  readonly #overload: Overload;
   #accepted = 0;
   #shed = 0;
 
-  constructor(reactor: Reactor, overload: Overload) {
+  constructor(reactor: Reactor, watchers: Watchers) {
     this.reactor = reactor;
-    this.#overload = overload;
-    overload.makeRoom = (reason) => this.evict(this.#sessions, reason);
+    this.watchers = watchers;
+    watchers.overload.makeRoom = (reason) => this.evict(this.#sessions, reason);
     this.setTimeouts(DEFAULT_UDP_TIMEOUTS);
     reactor.addClock(this.#unreplied);
     reactor.addClock(this.#replied);
@@ -57,11 +56,11 @@ export class UdpForwarder implements Forwarder {
     this.#replied.delayMs = repliedMs;
   }
 
-  addPort(id: number, targets: Targets, sockets: readonly Fd[]): ForwardedPort {
+  addPort(published: PublishedPort, sockets: readonly Fd[]): ForwardedPort {
     // The limit of open files may be another one by now: prlimit(1).
     this.limits = limitsOf(openFilesLimit());
     this.#sessions.limit = this.limits.total;
-    const port = new UdpPort(this, id, targets, sockets);
+    const port = new UdpPort(this, published, sockets);
     this.#ports.add(port);
     return port;
   }
@@ -77,9 +76,9 @@ export class UdpForwarder implements Forwarder {
     for (const group of [known?.sessions, port.sessions, this.#sessions]) {
       if (group?.isFull === true && !this.evict(group)) return undefined;
     }
-    const reason = this.#overload.admit(port);
+    const reason = this.watchers.overload.admit(port);
     if (reason !== undefined) {
-      this.#count(reason);
+      this.#count(port, reason);
       return undefined;
     }
     // The last session of this source may just have made room.
@@ -89,7 +88,7 @@ export class UdpForwarder implements Forwarder {
   /** Gives up a session of the group, for another flow. False when all are in use. */
   evict({ victim }: Group<Session>, reason?: ShedReason): boolean {
     if (victim === undefined) return false;
-    this.#count(reason);
+    this.#count(victim.port, reason);
     victim.close();
     return true;
   }
@@ -97,6 +96,7 @@ export class UdpForwarder implements Forwarder {
   /** Enters a session that was admitted. */
   enter(session: Session): void {
     this.#accepted++;
+    session.port.counters.accepted++;
     for (const group of this.#groupsOf(session)) group.add(session);
     this.refresh(session);
   }
@@ -118,13 +118,18 @@ export class UdpForwarder implements Forwarder {
     this.#unreplied.clear(session);
     this.#replied.clear(session);
     for (const group of this.#groupsOf(session)) group.delete(session);
-    this.#overload.left(session.port);
+    this.watchers.overload.left(session.port);
     if (session.source.sessions.size === 0) this.#bySource.delete(session.source.name);
   }
 
+  drop(port: UdpPort, reason: keyof Drops, datagrams: number): void {
+    this.drops[reason] += datagrams;
+    if (datagrams > 0) port.counters.drop(reason, datagrams);
+  }
+
   /** Counts what is in a slot of the inbox as dropped. */
-  dropSlot(reason: keyof Drops, slot: number): void {
-    this.drops[reason] += this.inbox.countOf(slot);
+  dropSlot(port: UdpPort, reason: keyof Drops, slot: number): void {
+    this.drop(port, reason, this.inbox.countOf(slot));
   }
 
   stats(): TransportStats {
@@ -142,9 +147,10 @@ export class UdpForwarder implements Forwarder {
   }
 
   /** Without a reason there was no room in the table, which has its own limits. */
-  #count(reason?: ShedReason): void {
+  #count(port: UdpPort, reason?: ShedReason): void {
     this.#shed++;
-    if (reason !== undefined) this.#overload.shed(reason);
+    port.counters.shed++;
+    if (reason !== undefined) this.watchers.overload.shed(reason);
   }
 
   #newSource(name: string): Source {

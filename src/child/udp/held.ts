@@ -2,6 +2,7 @@
 
 import type { UdpForwarder } from './forwarder.js';
 import { SLOTS } from './inbox.js';
+import type { UdpPort } from './port.js';
 
 /** No more than goes back into the inbox in one go. */
 const MOST_HELD = SLOTS / 2;
@@ -16,10 +17,12 @@ interface Copy {
 
 export class Held {
   readonly #forwarder: UdpForwarder;
+  readonly #port: UdpPort;
   readonly #copies: Copy[] = [];
 
-  constructor(forwarder: UdpForwarder) {
+  constructor(forwarder: UdpForwarder, port: UdpPort) {
     this.#forwarder = forwarder;
+    this.#port = port;
   }
 
   /** Copies `first` of the inbox and those that follow it by `next`, or drops what is too much. */
@@ -30,7 +33,7 @@ export class Held {
       const isTooMuch =
         this.#copies.length === MOST_HELD || this.#forwarder.heldBytes + length > MOST_HELD_BYTES;
       if (isTooMuch) {
-        this.#forwarder.dropSlot('held', slot);
+        this.#forwarder.dropSlot(this.#port, 'held', slot);
         continue;
       }
       this.#forwarder.heldBytes += length;
@@ -55,7 +58,8 @@ export class Held {
   drop(): void {
     for (const { bytes, segment } of this.#copies.splice(0)) {
       this.#forwarder.heldBytes -= bytes.length;
-      this.#forwarder.drops.held += segment === 0 ? 1 : Math.ceil(bytes.length / segment);
+      const datagrams = segment === 0 ? 1 : Math.ceil(bytes.length / segment);
+      this.#forwarder.drop(this.#port, 'held', datagrams);
     }
   }
 }

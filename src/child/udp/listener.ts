@@ -69,7 +69,7 @@ export class Listener implements Handler {
   /** At once, not at the end of the turn: whoever asked may bind the address as soon as it hears. */
   close(): void {
     for (const session of this.#table.values()) session.close();
-    this.#forwarder.drops.queueFull += this.queueDrops;
+    this.#forwarder.drop(this.#port, 'queueFull', this.queueDrops);
     this.#forwarder.reactor.remove(this.#socket.number);
     this.#socket.close();
   }
@@ -77,7 +77,7 @@ export class Listener implements Handler {
   #sort(slot: number): void {
     readKey(this.#key, this.#forwarder.inbox, slot);
     const session = this.#find() ?? this.#open();
-    if (session === undefined) return this.#forwarder.dropSlot('tableFull', slot);
+    if (session === undefined) return this.#forwarder.dropSlot(this.#port, 'tableFull', slot);
     if (session.push(slot)) this.#touched.push(session);
   }
 

@@ -11,6 +11,7 @@
 
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
+import type { PortCounters, Tally } from '../counters.js';
 import type { Drops } from './drops.js';
 import { type Inbox, SLOTS } from './inbox.js';
 import {
@@ -63,6 +64,9 @@ export interface Path {
   largestSegment: number;
   /** What a full socket is counted as. */
   readonly busy: 'serverBusy' | 'clientBusy';
+  /** The port's, of which `tally` is this direction. */
+  readonly counters: PortCounters;
+  readonly tally: Tally;
 }
 
 export class Outbox {
@@ -181,18 +185,21 @@ export class Outbox {
       const header = this.#meta.address + HEADERS + at * HEADER_BYTES;
       const sent = libc.sendmmsg(fd, header, messages - at, linux.MSG_NOSIGNAL);
       if (sent > 0) {
-        at += sent;
+        for (const end = at + sent; at < end; at++) {
+          path.tally.bytes += this.#lengths[at] as number;
+          path.tally.packets += this.#counts[at] as number;
+        }
         isRetry = false;
       } else if (sent === linux.ECONNREFUSED && !isRetry) {
         // An earlier datagram's: this one was not sent.
         this.#refused++;
         isRetry = true;
       } else if (isFull(sent)) {
-        for (; at < messages; at++) this.#drop(path.busy, at);
+        for (; at < messages; at++) this.#drop(path, path.busy, this.#counts[at]);
       } else {
         const isSegmented = (this.#counts[at] as number) > 1;
         if (isSegmented && refusesSegments(sent)) this.#sendSingly(fd, path, at, sent);
-        else this.#drop(sent === linux.EMSGSIZE ? 'oversized' : 'unreachable', at);
+        else this.#drop(path, refusalOf(sent), this.#counts[at]);
         at++;
       }
     }
@@ -254,14 +261,22 @@ export class Outbox {
       this.#refused++;
       sent = libc.sendmsg(fd, message, linux.MSG_NOSIGNAL);
     }
-    if (sent >= 0) return;
-    if (isFull(sent)) this.#drops[path.busy]++;
-    else this.#drops[sent === linux.EMSGSIZE ? 'oversized' : 'unreachable']++;
+    if (sent >= 0) {
+      path.tally.bytes += length;
+      path.tally.packets++;
+      return;
+    }
+    this.#drop(path, isFull(sent) ? path.busy : refusalOf(sent));
   }
 
-  #drop(reason: keyof Drops, message: number): void {
-    this.#drops[reason] += this.#counts[message] as number;
+  #drop(path: Path, reason: keyof Drops, datagrams = 1): void {
+    this.#drops[reason] += datagrams;
+    path.counters.drop(reason, datagrams);
   }
+}
+
+function refusalOf(error: number): 'oversized' | 'unreachable' {
+  return error === linux.EMSGSIZE ? 'oversized' : 'unreachable';
 }
 
 function isFull(error: number): boolean {

@@ -2,8 +2,9 @@
 
 import type { Fd } from '../../msg/fd.js';
 import type { ShedReason } from '../../msg/overload.js';
-import type { ForwardedPort } from '../forwarder.js';
 import type { FlowCount } from '../overload.js';
+import type { PortCounters } from '../counters.js';
+import type { ForwardedPort, PublishedPort } from '../forwarder.js';
 import type { Targets, Waiting } from '../targets.js';
 import type { UdpForwarder } from './forwarder.js';
 import { Group } from './limits.js';
@@ -13,17 +14,18 @@ import type { Session } from './session.js';
 export class UdpPort implements ForwardedPort, FlowCount, Waiting {
   readonly id: number;
   readonly targets: Targets;
+  readonly counters: PortCounters;
   readonly sessions: Group<Session>;
-  flows = 0;
   /** Sessions that hold their datagrams until the target is known. */
   readonly waiting = new Set<Session>();
   readonly #forwarder: UdpForwarder;
   readonly #listeners: Listener[] = [];
 
   /** Throws, with all sockets closed, when one of them won't do. */
-  constructor(forwarder: UdpForwarder, id: number, targets: Targets, sockets: readonly Fd[]) {
-    this.id = id;
-    this.targets = targets;
+  constructor(forwarder: UdpForwarder, published: PublishedPort, sockets: readonly Fd[]) {
+    this.id = published.id;
+    this.targets = published.targets;
+    this.counters = published.counters;
     this.#forwarder = forwarder;
     this.sessions = new Group(forwarder.limits.perPort);
     try {
@@ -33,6 +35,14 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting {
       for (const socket of sockets) socket.close();
       throw error;
     }
+  }
+
+  get flows(): number {
+    return this.counters.flows;
+  }
+
+  set flows(flows: number) {
+    this.counters.flows = flows;
   }
 
   get queueDrops(): number {

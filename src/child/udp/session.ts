@@ -77,7 +77,15 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     const { family } = listener;
     const name = clientOf(key);
     const pktinfo = pktinfoOf(family, key);
-    this.#toClient = { family, name, pktinfo, largestSegment: ANY_SEGMENT, busy: 'clientBusy' };
+    this.#toClient = {
+      family,
+      name,
+      pktinfo,
+      largestSegment: ANY_SEGMENT,
+      busy: 'clientBusy',
+      counters: port.counters,
+      tally: port.counters.out,
+    };
     this.#dialling = this.#newDialling();
     forwarder.enter(this);
     if (port.waiting.size === 0 && this.#dialling.isReady(port)) this.#state = 'open';
@@ -107,7 +115,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
         this.#send(slot);
         break;
       case 'waiting':
-        this.#held ??= new Held(this.#forwarder);
+        this.#held ??= new Held(this.#forwarder, this.port);
         this.#held.take(slot);
         break;
       case 'closed':
@@ -170,7 +178,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     if (failure !== undefined) return this.#dropAll(failure, slot);
     for (;;) {
       const refused = this.#forwarder.outbox.send(this.#fd, this.#toServer as Path, slot);
-      this.#forwarder.drops.refused += refused;
+      this.#countRefused(refused);
       if (this.phase !== 'unreplied' || !this.#dialling.hasMore) return;
       if (refused === 0 && !wasRefused(this.#fd)) return;
       this.#hangUp();
@@ -199,13 +207,15 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
       pktinfo: NO_PKTINFO,
       largestSegment: ANY_SEGMENT,
       busy: 'serverBusy',
+      counters: this.port.counters,
+      tally: this.port.counters.in,
     };
     return undefined;
   }
 
   /** An ICMP error came in between. What is sent next goes elsewhere, if there is an elsewhere. */
   #onRefused(): void {
-    this.#forwarder.drops.refused++;
+    this.#countRefused(1);
     if (this.phase !== 'unreplied') {
       // It may have moved.
       this.port.targets.failed(this.#dialling.server);
@@ -220,6 +230,13 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
       this.#dialling.refused();
       this.#startOver();
     }
+  }
+
+  #countRefused(datagrams: number): void {
+    if (datagrams === 0) return;
+    this.#forwarder.drop(this.port, 'refused', datagrams);
+    this.port.counters.refused += datagrams;
+    this.#forwarder.watchers.refusals.add(this.port.id, clientOf(this.key));
   }
 
   /** With the first of the servers, as they are known then. */
@@ -242,7 +259,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
 
   #hangUp(): void {
     if (this.#fd < 0) return;
-    this.#forwarder.drops.queueFull += queueDrops(this.#fd);
+    this.#forwarder.drop(this.port, 'queueFull', queueDrops(this.#fd));
     giveUpAddress(this.#fd);
     this.#forwarder.reactor.close(this.#fd);
     this.#fd = -1;
@@ -251,7 +268,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   #dropAll(reason: keyof Drops, first: number): void {
     const { inbox } = this.#forwarder;
     for (let slot = first; slot >= 0; slot = inbox.next[slot] as number) {
-      this.#forwarder.dropSlot(reason, slot);
+      this.#forwarder.dropSlot(this.port, reason, slot);
     }
   }
 }

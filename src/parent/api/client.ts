@@ -3,6 +3,7 @@ import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { type Manager, PROTOS } from '../../msg/port.js';
+import type { Topic } from '../bus/topics.js';
 import { type Info, infoSchema } from './info.js';
 
 const TIMEOUT_MS = 30_000;
@@ -22,12 +23,15 @@ export const statusSchema = z.object({
 });
 /** rootlesskit answers `null` where there is no port. */
 const statusesSchema = z.array(statusSchema).nullable();
+const topicSchema = z.object({ socket: z.string() });
 const errorSchema = z.object({ message: z.string() });
 
 export interface ApiClient extends Manager {
   info(): Promise<Info>;
   /** Ours only: resolves when the driver is about to replace itself. */
   reload(drainLimitMs: number): Promise<void>;
+  /** Where sluice publishes that topic of its bus; any other driver answers ERR_API_FOREIGN. */
+  topicSocket(topic: Topic): Promise<string>;
 }
 
 /**
@@ -54,6 +58,7 @@ export function createApiClient(socketPath: string, timeoutMs = TIMEOUT_MS): Api
     removePort: async (id) => {
       await call(z.unknown(), 'DELETE', `/v1/ports/${id}`);
     },
+    topicSocket: async (topic) => (await call(topicSchema, 'GET', `/v1/bus/${topic}`)).socket,
   };
 }
 

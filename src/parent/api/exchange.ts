@@ -6,6 +6,8 @@ export interface Answer {
   readonly status: number;
   /** Sent as JSON; absent for an empty body. */
   readonly body?: unknown;
+  /** Sent as it is, in place of `body`; its Content-Type is among the headers. */
+  readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Called once it has been sent. */
   readonly onSent?: () => void;

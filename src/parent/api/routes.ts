@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Manager } from '../../msg/port.js';
 import { validateSpec } from '../../msg/spec.js';
+import { type Topic, TOPICS } from '../bus/topics.js';
 import { type Answer, CLOSE, parseJson, readBody, tooLong } from './exchange.js';
 import type { Info } from './info.js';
 
@@ -18,6 +19,10 @@ export interface ApiBackend {
   readonly info: () => Promise<Info>;
   /** Absent where this process can't be replaced. `begin` of the result is called after the answer. */
   readonly reload?: (drainLimitMs: number) => Promise<{ readonly begin: () => void }>;
+  /** Answers `GET /metrics`. */
+  readonly metrics?: () => Promise<Answer>;
+  /** Resolves with the socket that a topic of the bus is published on. */
+  readonly openTopic?: (topic: Topic) => Promise<string>;
 }
 
 type Handler = (backend: ApiBackend, request: IncomingMessage, id: string) => Promise<Answer>;
@@ -38,6 +43,8 @@ const ROUTES: readonly Route[] = [
   },
   { path: /^\/v1\/reload$/, methods: new Map([['POST', reload]]) },
   { path: /^\/v1\/ports\/([^/]+)$/, methods: new Map([['DELETE', removePort]]) },
+  { path: /^\/metrics$/, methods: new Map([['GET', getMetrics]]) },
+  { path: /^\/v1\/bus\/([^/]+)$/, methods: new Map([['GET', getTopic]]) },
 ];
 
 /** Never rejects: whatever goes wrong becomes an answer. */
@@ -105,6 +112,19 @@ async function removePort({ manager }: ApiBackend, _: unknown, id: string): Prom
   }
   await manager.removePort(Number(id));
   return { status: 200 };
+}
+
+/** This and the following are additions of sluice to RootlessKit's API. */
+async function getMetrics({ metrics }: ApiBackend): Promise<Answer> {
+  return metrics?.() ?? refusal(404, 'there are no metrics here');
+}
+
+async function getTopic({ openTopic }: ApiBackend, _: unknown, name: string): Promise<Answer> {
+  const topic = TOPICS.find((one) => one === name);
+  if (openTopic === undefined || topic === undefined) {
+    return refusal(404, `unknown topic ${name}, expected one of ${TOPICS.join(', ')}`);
+  }
+  return { status: 200, body: { socket: await openTopic(topic) } };
 }
 
 /** A SluiceError is the caller's to mend; anything else is a fault of ours. */

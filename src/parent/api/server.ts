@@ -1,5 +1,9 @@
 /** Serves RootlessKit's REST API on a unix socket, or another one that speaks JSON. */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { explainBindError } from '../bind-error.js';
+import type { TcpAddress } from '../metrics/listen.js';
 import { type Answer, CLOSE } from './exchange.js';
 import { isTrusted, peerUid } from './peer.js';
 import { type ApiBackend, answer } from './routes.js';
@@ -20,6 +24,8 @@ export interface ApiOptions extends ApiBackend {
 export interface Api {
   /** @throws SluiceError ERR_SOCKET_LIVE when another process serves there, else ERR_SOCKET */
   listen(path: string): Promise<void>;
+  /** Over TCP. @throws SluiceError as a port that can't be published */
+  listenOn(address: TcpAddress): Promise<number>;
   /** Resolves once the socket is gone and every connection has ended. */
   close(): Promise<void>;
 }
@@ -32,6 +38,12 @@ export function createApi(options: ApiOptions): Api {
 type Respond = (request: IncomingMessage, gone: AbortSignal) => Promise<Answer>;
 
 export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_TIMEOUT_MS): Api {
+  /** Over TCP everybody on this machine may ask: nothing else is served there. */
+  let isPublic = false;
+  const guarded: Respond = async (request, gone) => {
+    const uid = isPublic ? process.getuid?.() : peerUid(request.socket);
+    return isTrusted(uid) ? respond(request, gone) : forbidden(uid);
+  };
   const server = createServer(
     {
       requestTimeout: requestTimeoutMs,
@@ -40,13 +52,21 @@ export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_
       connectionsCheckingInterval: requestTimeoutMs / 4,
     },
     (request, response) => {
-      void serve(respond, request, response);
+      void serve(guarded, request, response);
     },
   );
   let removePath: (() => Promise<void>) | undefined;
   return {
     async listen(path) {
-      removePath = await listenAt(server, path);
+      removePath = await listenAt((boundPath) => server.listen(boundPath), path);
+    },
+    async listenOn({ ip, port }) {
+      isPublic = true;
+      server.listen(port, ip);
+      await once(server, 'listening').catch(async (error: NodeJS.ErrnoException) => {
+        throw await explainBindError(error.code ?? '', { address: ip, port, proto: 'tcp' });
+      });
+      return (server.address() as AddressInfo).port;
     },
     async close() {
       await removePath?.();
@@ -70,9 +90,7 @@ async function serve(
   response.on('error', () => {});
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const uid = peerUid(request.socket);
-  const result = isTrusted(uid) ? await respond(request, gone.signal) : forbidden(uid);
-  send(request, response, result);
+  send(request, response, await respond(request, gone.signal));
 }
 
 /** Another user's request. The socket's mode keeps them out, until somebody changes it. */
@@ -85,14 +103,14 @@ function forbidden(uid: number | undefined): Answer {
 function send(request: IncomingMessage, response: ServerResponse, result: Answer): void {
   const { status, body, headers, onSent } = result;
   if (onSent !== undefined) response.once('finish', onSent);
-  if (body === undefined) {
+  if (body === undefined && result.text === undefined) {
     response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
     return;
   }
-  const text = Buffer.from(JSON.stringify(body));
+  const text = Buffer.from(result.text ?? JSON.stringify(body));
   response.writeHead(status, {
-    ...headers,
     'Content-Type': 'application/json',
+    ...headers,
     'Content-Length': text.length,
   });
   response.write(text);

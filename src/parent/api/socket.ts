@@ -17,12 +17,16 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 const MAX_PATH_BYTES = 107;
 
 /**
- * Listens on `path`, mode 0600. Resolves with a function that removes the path if it is still ours;
- * call it before the server closes.
+ * Listens on `path`, mode 0600, with the server that `listen` starts on the path that it is given.
+ * Resolves with a function that removes the path if it is still ours; call it before the server
+ * closes.
  *
  * @throws SluiceError ERR_SOCKET_LIVE when another process serves there, else ERR_SOCKET
  */
-export async function listenAt(server: Server, path: string): Promise<() => Promise<void>> {
+export async function listenAt(
+  listen: (boundPath: string) => Server,
+  path: string,
+): Promise<() => Promise<void>> {
   const bytes = Buffer.byteLength(path);
   if (bytes > MAX_PATH_BYTES) {
     throw new SluiceError(
@@ -33,8 +37,8 @@ export async function listenAt(server: Server, path: string): Promise<() => Prom
   await refuseLive(path);
   // As long as "api.sock", so that it fits wherever that does.
   const boundPath = join(dirname(path), `.${randomBytes(5).toString('base64url')}`);
+  const server = listen(boundPath);
   try {
-    server.listen(boundPath);
     await once(server, 'listening');
     await chmod(boundPath, 0o600);
     await rename(boundPath, path);

@@ -8,7 +8,7 @@ import { managerRuns, usesSystemd } from '../install/unit.js';
 import { binFolder, dropInPath } from '../install/wanted.js';
 import { stopSignal } from '../launcher/signals.js';
 import { quote } from '../shell.js';
-import { warn } from '../warn.js';
+import { complain } from './report.js';
 
 interface Options {
   readonly dryRun?: true;
@@ -61,7 +61,7 @@ function reload(): boolean {
   const [program, ...args] = RELOAD;
   const { status, error, stderr } = spawnSync(program, args, { encoding: 'utf8' });
   if (status === 0) return true;
-  warn(`${RELOAD.join(' ')} failed: ${error?.message ?? stderr.trim()}`);
+  complain(`${RELOAD.join(' ')} failed: ${error?.message ?? stderr.trim()}`);
   return false;
 }
 

@@ -7,6 +7,7 @@ import { addLaunchCommands } from './commands/launch.js';
 import { addPluginCommand } from './commands/plugin.js';
 import { addProbeCommand } from './commands/probe.js';
 import { addSetupCommands } from './commands/setup.js';
+import { addViewCommands } from './commands/view.js';
 import { oneLine } from './report.js';
 
 export function createProgram(exitWith: (code: number) => void): Command {
@@ -22,6 +23,7 @@ export function createProgram(exitWith: (code: number) => void): Command {
   addLaunchCommands(program, exitWith);
   addApiCommands(program);
   addPluginCommand(program);
+  addViewCommands(program);
   addSetupCommands(program, exitWith);
   addProbeCommand(program, exitWith);
   addCompletionCommands(program);

@@ -3,10 +3,14 @@ import { messageOf } from '../../msg/errors.js';
 
 /** One line on stderr; with SLUICE_DEBUG=1 the stack and the causes, too. */
 export function report(error: unknown): void {
-  process.stderr.write(`sluice: ${oneLine(messageOf(error))}\n`);
+  complain(messageOf(error));
   if (process.env['SLUICE_DEBUG'] === '1') {
     process.stderr.write(`${inspect(error)}\n`);
   }
+}
+
+export function complain(text: string): void {
+  process.stderr.write(`sluice: ${oneLine(text)}\n`);
 }
 
 /** Without commander's own prefix and line breaks. */

@@ -9,14 +9,17 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { resolve as absolute } from 'node:path';
-import { messageOf, SluiceError } from '../../msg/errors.js';
+import { SluiceError } from '../../msg/errors.js';
 import type { Spec } from '../../msg/port.js';
 import { type ApiClient, createApiClient } from '../api/client.js';
 import type { Info } from '../api/info.js';
 import type { DriverOptions } from '../driver.js';
+import { problem } from '../events/event.js';
+import { Log } from '../log/log.js';
+import type { LogOptions } from '../log/options.js';
+import type { TcpAddress } from '../metrics/listen.js';
 import { serve } from '../serve.js';
 import { lockStateDir } from '../state.js';
-import { warn } from '../warn.js';
 import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
 import { stopSignal } from './signals.js';
 import {
@@ -33,14 +36,17 @@ const WITHOUT_PORTS: readonly (string | undefined)[] = [undefined, 'none', 'impl
 export interface AttachOptions {
   readonly stateDir: string;
   readonly driver?: DriverOptions;
+  readonly log: LogOptions;
+  readonly metricsListen?: TcpAddress | undefined;
 }
 
 /** Resolves with the exit code when the namespaces have ended, or after a signal. */
 export async function attach(options: AttachOptions): Promise<number> {
+  const log = new Log(options.log);
   const stateDir = absolute(options.stateDir);
   assertOwn(stateDir);
   readChildPid(stateDir);
-  using _ = lockStateDir(stateDir);
+  using _ = lockStateDir(stateDir, (event) => log.event(event));
   using stop = stopSignal();
   const info = await reachRootlesskit(stateDir);
   const hasPorts = !WITHOUT_PORTS.includes(info.portDriver?.driver);
@@ -64,6 +70,8 @@ export async function attach(options: AttachOptions): Promise<number> {
         publish: [],
         adopt: ports,
         driver: { ...options.driver, ...takeReload() },
+        log: options.log,
+        metricsListen: options.metricsListen,
       },
       { check: checkInstalled, become: (limitMs) => becomeInstalled(limitMs, []) },
     );
@@ -76,7 +84,7 @@ export async function attach(options: AttachOptions): Promise<number> {
       await rm(upstreamApi, { force: true });
     } else {
       await rename(upstreamApi, api);
-      if (hasPorts) await giveBack(createApiClient(api), specs);
+      if (hasPorts) await giveBack(createApiClient(api), specs, log);
     }
   }
   return 0;
@@ -122,13 +130,13 @@ function key(spec: Spec): string {
 }
 
 /** rootlesskit numbers them anew. A port that can't go back must not keep the others from it. */
-async function giveBack(upstream: ApiClient, specs: readonly Spec[]): Promise<void> {
+async function giveBack(upstream: ApiClient, specs: readonly Spec[], log: Log): Promise<void> {
   const there = new Set((await upstream.listPorts()).map(({ spec }) => key(spec)));
   for (const spec of specs.filter((wanted) => !there.has(key(wanted)))) {
     try {
       await upstream.addPort(spec);
     } catch (error) {
-      warn(`rootlesskit did not take port ${key(spec)} back: ${messageOf(error)}`);
+      log.event(problem(error, `rootlesskit did not take port ${key(spec)} back: `));
     }
   }
 }

@@ -4,6 +4,7 @@ import { writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
+import { Log } from '../log/log.js';
 import { Poller } from '../poller.js';
 import { serve, type ServeOptions } from '../serve.js';
 import { lockStateDir } from '../state.js';
@@ -35,7 +36,8 @@ async function endOf(pid: number): Promise<void> {
 const given = JSON.parse(process.argv[2] ?? '{}') as ServeOptions;
 const options = { ...given, driver: { ...given.driver, ...takeReload() } };
 try {
-  using _ = lockStateDir(options.stateDir);
+  const log = new Log(options.log);
+  using _ = lockStateDir(options.stateDir, (event) => log.event(event));
   const end = endOf(options.child.pid);
   const serving = await serve(options, {
     check: checkInstalled,

@@ -13,8 +13,9 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { pause } from '../pause.js';
+import { problem } from '../events/event.js';
+import { Log } from '../log/log.js';
 import type { ServeOptions } from '../serve.js';
-import { warn } from '../warn.js';
 
 const DRIVER_MAIN = fileURLToPath(new URL('driver-main.js', import.meta.url));
 /** A driver that lived longer is started again at once. */
@@ -42,6 +43,7 @@ export interface Running {
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
 export async function keepDriver(options: ServeOptions): Promise<Running> {
   const over = new AbortController();
+  const log = new Log(options.log);
   let process = await startDriver(options);
   const keep = async () => {
     let startedAt = performance.now();
@@ -52,13 +54,12 @@ export async function keepDriver(options: ServeOptions): Promise<Running> {
         performance.now() - startedAt > MIN_LIFE_MS
           ? 0
           : Math.min(Math.max(FIRST_PAUSE_MS, 2 * pauseMs), LONGEST_PAUSE_MS);
-      const then = pauseMs === 0 ? '' : ` in ${pauseMs} ms`;
-      warn(`the port driver ended ${how}; its ports stay open; starting it again${then}`);
+      log.event({ type: 'driverEnded', reason: how, pauseMs });
       await pause(pauseMs, over.signal);
       if (over.signal.aborted) return;
       startedAt = performance.now();
       process = spawnDriver(options);
-      void answerOf(process).then(report);
+      void answerOf(process).then((answer) => report(answer, log));
     }
   };
   const ended = keep();
@@ -123,6 +124,7 @@ async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> 
   return answerSchema.parse(JSON.parse(await Promise.race(answers)));
 }
 
-function report(answer: DriverAnswer): void {
-  if (!('ready' in answer) && answer.code !== ENDED) warn(answer.message);
+function report(answer: DriverAnswer, log: Log): void {
+  if ('ready' in answer || answer.code === ENDED) return;
+  log.event(problem(new SluiceError(answer.code, answer.message)));
 }

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { createApiClient } from '../api/client.js';
+import { logOptions } from '../log/options.js';
+import { parseMetricsListen } from '../metrics/listen.js';
 import { driverOptions } from './driver-options.js';
 import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
@@ -22,6 +24,9 @@ const OURS = [
   'udp-timeout-stream',
   'max-flows',
   'max-flows-per-port',
+  'log-level',
+  'log-format',
+  'metrics-listen',
 ] as const;
 
 /** Runs `real` with --port-driver=none and takes the port driver's place. */
@@ -45,6 +50,11 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     maxFlows: lastValue(line, 'max-flows'),
     maxFlowsPerPort: lastValue(line, 'max-flows-per-port'),
   });
+  const log = logOptions({
+    logLevel: lastValue(line, 'log-level'),
+    logFormat: lastValue(line, 'log-format'),
+  });
+  const metricsListen = parseMetricsListen(lastValue(line, 'metrics-listen'));
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
   let isMoved = false;
@@ -66,7 +76,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
         const { networkDriver } = await createApiClient(upstreamApi).info();
         const child = childContextOf(stateDir, networkDriver?.childIP);
         const apiSocket = apiSocketOf(stateDir);
-        return keepDriver({ child, stateDir, apiSocket, upstreamApi, publish, driver });
+        const served = { child, stateDir, apiSocket, upstreamApi, publish };
+        return keepDriver({ ...served, driver, log, metricsListen });
       },
     });
   } finally {

@@ -22,6 +22,9 @@ const OUR_OPTIONS: OptionTable = new Map([
   ['udp-timeout-stream', true],
   ['max-flows', true],
   ['max-flows-per-port', true],
+  ['log-level', true],
+  ['log-format', true],
+  ['metrics-listen', true],
 ]);
 
 /** A line for each option: the man page has them from here. */
@@ -34,6 +37,9 @@ the ports: those of --publish, and those asked for through the API socket in the
   --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram
   --max-flows=N                  connections and UDP sessions at a time (default: no limit)
   --max-flows-per-port=N         the same for each published port
+  --log-level=LEVEL              error, warn (default), info or debug; or $SLUICE_LOG_LEVEL
+  --log-format=FORMAT            logfmt (default) or json; or $SLUICE_LOG_FORMAT
+  --metrics-listen=ADDR:PORT     serve Prometheus metrics on a loopback address as well
 See also: sluice --help
 `;
 

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import type { Spec } from '../../msg/port.js';
 import type { DriverOptions } from '../driver.js';
+import type { LogOptions } from '../log/options.js';
+import type { TcpAddress } from '../metrics/listen.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
 import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
@@ -17,6 +19,9 @@ export interface RunOptions {
   /** Where to serve the API; without it a folder of its own for as long as the command runs. */
   readonly stateDir?: string;
   readonly driver?: DriverOptions;
+  /** Default: warnings on stderr. */
+  readonly log?: LogOptions;
+  readonly metricsListen?: TcpAddress | undefined;
 }
 
 const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--'] as const;
@@ -30,6 +35,8 @@ export async function run({
   command,
   stateDir: given,
   driver = {},
+  log = {},
+  metricsListen,
 }: RunOptions): Promise<number> {
   const { stateDir, made } = makeStateDir(given);
   const gate = new Gate(stateDir);
@@ -43,7 +50,8 @@ export async function run({
         inNamespaces = true;
         await bringLoopbackUp({ pid });
         const apiSocket = apiSocketOf(stateDir);
-        return keepDriver({ child: { pid }, stateDir, apiSocket, publish, driver });
+        const served = { child: { pid }, stateDir, apiSocket, publish };
+        return keepDriver({ ...served, driver, log, metricsListen });
       },
     });
     if (!inNamespaces && code === 1) throw noNamespaces();

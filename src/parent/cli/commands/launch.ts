@@ -2,14 +2,38 @@
 import { type Command, Option } from 'commander';
 import { parsePortSpec } from '../../../msg/spec.js';
 import type { DriverOptionTexts } from '../../launcher/driver-options.js';
+import type { LogOptionTexts } from '../../log/options.js';
 import { example, SPEC_FORM } from './text.js';
 
-interface RunOptions extends DriverOptionTexts {
+interface ObservedOptions extends DriverOptionTexts, LogOptionTexts {
+  readonly metricsListen?: string;
+}
+
+interface RunOptions extends ObservedOptions {
   readonly publish?: string[];
   readonly stateDir?: string;
 }
 
-export function addLaunchCommands(program: Command, exitWith: (code: number) => void): void {
+interface AttachOptions extends ObservedOptions {
+  readonly stateDir: string;
+}
+
+type ExitWith = (code: number) => void;
+
+export function addLaunchCommands(program: Command, exitWith: ExitWith): void {
+  addRun(program, exitWith);
+  addAttach(program, exitWith);
+  // For the help only: main() takes every other call.
+  example(
+    program.command('rootlesskit'),
+    'sluice rootlesskit --net=slirp4netns --port-driver=sluice -p 127.0.0.1:8080:80/tcp bash',
+  )
+    .description('rootlesskit, with --port-driver=sluice added to its port drivers')
+    .usage("[any of rootlesskit's arguments]")
+    .addHelpText('after', "\nrootlesskit's own help: docker-rootlesskit --help");
+}
+
+function addRun(program: Command, exitWith: ExitWith): void {
   example(
     program.command('run'),
     'sluice run -p 127.0.0.1:8080:80/tcp -- python3 -m http.server 80',
@@ -23,11 +47,16 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
     .addOption(udpTimeoutStreamOption())
     .addOption(maxFlowsOption())
     .addOption(maxFlowsPerPortOption())
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .addOption(metricsOption())
     .argument('<command...>', 'what to run')
     .passThroughOptions()
     .action(async (command: string[], options: RunOptions) => {
       const { run } = await import('../../launcher/run.js');
       const { driverOptions } = await import('../../launcher/driver-options.js');
+      const { logOptions } = await import('../../log/options.js');
+      const { parseMetricsListen } = await import('../../metrics/listen.js');
       const { publish = [], stateDir } = options;
       exitWith(
         await run({
@@ -35,9 +64,14 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
           command,
           ...(stateDir !== undefined && { stateDir }),
           driver: driverOptions(options),
+          log: logOptions(options),
+          metricsListen: parseMetricsListen(options.metricsListen),
         }),
       );
     });
+}
+
+function addAttach(program: Command, exitWith: ExitWith): void {
   example(
     program.command('attach'),
     'sluice attach --state-dir "$XDG_RUNTIME_DIR/dockerd-rootless"',
@@ -55,19 +89,19 @@ export function addLaunchCommands(program: Command, exitWith: (code: number) => 
         'address that engines write DNAT rules for (default: loopback)',
       ).choices(['loopback', 'tap']),
     )
-    .action(async (options: DriverOptionTexts & { readonly stateDir: string }) => {
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .addOption(metricsOption())
+    .action(async (options: AttachOptions) => {
       const { attach } = await import('../../launcher/attach.js');
       const { driverOptions } = await import('../../launcher/driver-options.js');
-      exitWith(await attach({ stateDir: options.stateDir, driver: driverOptions(options) }));
+      const { logOptions } = await import('../../log/options.js');
+      const { parseMetricsListen } = await import('../../metrics/listen.js');
+      const { stateDir } = options;
+      const log = logOptions(options);
+      const metricsListen = parseMetricsListen(options.metricsListen);
+      exitWith(await attach({ stateDir, driver: driverOptions(options), log, metricsListen }));
     });
-  // For the help only: main() takes every other call.
-  example(
-    program.command('rootlesskit'),
-    'sluice rootlesskit --net=slirp4netns --port-driver=sluice -p 127.0.0.1:8080:80/tcp bash',
-  )
-    .description('rootlesskit, with --port-driver=sluice added to its port drivers')
-    .usage("[any of rootlesskit's arguments]")
-    .addHelpText('after', "\nrootlesskit's own help: docker-rootlesskit --help");
 }
 
 function transparentOption(): Option {
@@ -99,5 +133,20 @@ function udpTimeoutStreamOption(): Option {
   return new Option(
     '--udp-timeout-stream <seconds>',
     'how long any other UDP session lives after its last datagram (default: 180)',
+  );
+}
+
+function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'error, warn, info or debug (default: warn)');
+}
+
+function logFormatOption(): Option {
+  return new Option('--log-format <format>', 'logfmt or json (default: logfmt)');
+}
+
+function metricsOption(): Option {
+  return new Option(
+    '--metrics-listen <addr:port>',
+    'serve Prometheus metrics on a loopback address as well as on the API socket',
   );
 }
