@@ -93,22 +93,39 @@ describeWith([userNamespaces, tool('script')], 'Ctrl-C', () => {
   });
 });
 
-describeWith([tool('strace'), tool('rootlesskit')], 'sluice install', () => {
-  const cleanup = perTest();
+/** Sends SIGINT at the first of these system calls, before it is done. */
+function interruptedAt(calls: string, trace: string): string[] {
+  const inject = ['-e', `trace=${calls}`, '-e', `inject=${calls}:signal=SIGINT:when=1`];
+  return ['strace', '-f', '-qqq', '-o', trace, ...inject];
+}
 
-  it('is made whole, when Ctrl-C comes in the middle of it', async () => {
-    const home = temporaryFolder(cleanup);
+describeWith([userNamespaces, tool('strace'), tool('rootlesskit')], 'Ctrl-C in the middle', () => {
+  const cleanup = perTest();
+  let home: string;
+  let env: Readonly<Record<string, string | undefined>>;
+
+  beforeEach(() => {
+    home = temporaryFolder(cleanup);
     const unset = { XDG_CONFIG_HOME: undefined, XDG_DATA_HOME: undefined };
-    const env = { HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), ...unset };
-    const calls = 'symlink,symlinkat';
-    const inject = `inject=${calls}:signal=SIGINT:when=1`;
-    const strace = ['strace', '-f', '-qqq', '-o', join(home, 'trace'), '-e', `trace=${calls}`];
+    env = { HOME: home, XDG_RUNTIME_DIR: join(home, 'run'), ...unset };
+    mkdirSync(join(home, 'run'));
+  });
+
+  it('of sluice install: it is made whole', async () => {
+    const trace = join(home, 'trace');
     const command = sluice('install', 'docker');
-    expect(await outputOf([...strace, '-e', inject, ...command], { env })).toMatchObject({
-      code: 0,
-      stderr: '',
-    });
-    expect(readFileSync(join(home, 'trace'), 'utf8')).toContain('SIGINT');
+    const strace = interruptedAt('symlink,symlinkat', trace);
+    expect(await outputOf([...strace, ...command], { env })).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(trace, 'utf8')).toContain('SIGINT');
     expect((await outputOf(command, { env })).stdout).toContain('set up for sluice already');
+  });
+
+  it('of the start of sluice run: its state directory is gone', async () => {
+    const trace = join(home, 'trace');
+    const command = sluice('run', '--', 'sleep', '60');
+    const { code } = await outputOf([...interruptedAt('mkdir', trace), ...command], { env });
+    expect(code).toBe(130);
+    expect(readFileSync(trace, 'utf8')).toMatch(/sluice-run-[^]*SIGINT/);
+    expect(readdirSync(join(home, 'run'))).toEqual([]);
   });
 });

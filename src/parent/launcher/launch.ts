@@ -10,6 +10,7 @@ import { driverOptions } from './driver-options.js';
 import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { allValues, type CommandLine, lastValue, wordsWithout } from './options.js';
+import { stopSignal } from './signals.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
 import { supervise } from './supervise.js';
 
@@ -55,6 +56,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     logFormat: lastValue(line, 'log-format'),
   });
   const metricsListen = parseMetricsListen(lastValue(line, 'metrics-listen'));
+  using _ = stopSignal();
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
   let isMoved = false;

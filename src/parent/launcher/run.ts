@@ -10,6 +10,7 @@ import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js'
 import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { bringLoopbackUp } from './loopback.js';
+import { stopSignal } from './signals.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
 import { supervise } from './supervise.js';
 
@@ -38,6 +39,7 @@ export async function run({
   log = {},
   metricsListen,
 }: RunOptions): Promise<number> {
+  using _ = stopSignal();
   const { stateDir, made } = makeStateDir(given);
   const gate = new Gate(stateDir);
   let inNamespaces = false;

@@ -13,11 +13,13 @@ const FROM_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
  * Passes our signals on to `child`, which is in our process group: what the terminal sends to the
  * whole group has reached it already. (Who sent a signal, Node.js does not tell: one that `kill`
  * sends to us alone while we are in the foreground of a terminal is taken for the terminal's.)
+ * While `isHeld`, all are passed on: the terminal's may have come before the child was there, and
+ * nothing runs in it yet that a second one would disturb.
  * Returns what ends it.
  */
-export function forwardSignals(child: ChildProcess): () => void {
+export function forwardSignals(child: ChildProcess, isHeld: () => boolean): () => void {
   const forward = (signal: NodeJS.Signals) => {
-    if (!(FROM_KEYS.includes(signal) && inForeground())) {
+    if (isHeld() || !(FROM_KEYS.includes(signal) && inForeground())) {
       child.kill(signal);
     }
   };
@@ -35,7 +37,10 @@ function inForeground(): boolean {
   return terminal !== '0' && foreground === group;
 }
 
-/** For a process that has no child to pass signals on to: `signalled` resolves at the first. */
+/**
+ * Signals do not end this process, until it is disposed of. For one that has no child to pass them
+ * on to, or does not yet: `signalled` resolves at the first.
+ */
 export function stopSignal(): Disposable & { readonly signalled: Promise<unknown> } {
   const stopped = new EventEmitter();
   const stop = () => stopped.emit('stop');

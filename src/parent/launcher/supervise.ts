@@ -25,7 +25,8 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
   const [file = '', ...args] = withCallersSettings(command);
   const child = spawn(file, args, { stdio: 'inherit', env });
   const exit = exitOf(child);
-  const stopForwarding = forwardSignals(child);
+  let isHeld = true;
+  const stopForwarding = forwardSignals(child, () => isHeld);
   try {
     await once(child, 'spawn');
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
@@ -45,6 +46,7 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
       if (wasOver) return code;
       throw error;
     }
+    isHeld = false;
     gate.open();
     return await serveUntil(exit, serving, child);
   } finally {
