@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../src/msg/errors.js';
+import { Progress } from '../progress.js';
 import { type CommandLine, run } from './command.js';
 import type { MeasureContext, Measurement, Sample } from './measure/measurement.js';
 import type { Peer, RunningPeer } from './peers/peer.js';
@@ -34,13 +35,12 @@ export interface Results {
 export async function runRounds(plan: Plan, signal: AbortSignal): Promise<Results> {
   const results: Results = { samples: {}, texts: {}, commands: {}, failures: [] };
   const { peers, rounds } = plan;
+  using progress = new Progress(rounds * peers.length);
   for (let round = 0; round < rounds; round++) {
     const first = round % peers.length;
     for (const peer of [...peers.slice(first), ...peers.slice(0, first)]) {
-      const startedAt = performance.now();
+      progress.begin(`round ${round + 1} of ${peer.name}`);
       await takeTurn(peer, plan, results, round, signal);
-      const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-      console.log(`round ${round + 1}/${rounds}: ${peer.name}, ${seconds} s`);
     }
   }
   return results;

@@ -69,6 +69,15 @@ export interface DriverOptions {
   readonly onEvent?: EventSink;
 }
 
+/**
+ * Publishes ports of a child's namespaces. `runParentDriver` starts it; from its `initComplete` on
+ * ports can be added and removed, until it is told to quit. It is run once.
+ *
+ * Every rejection is a SluiceError: ERR_SPEC for a spec that is none, ERR_CONFLICT for a port that is
+ * published already, ERR_BIND_IN_USE and others of that name for a host address that can't be had,
+ * ERR_PROTO for a protocol that the kernel lacks, ERR_PORT_ID for an id that nobody has,
+ * ERR_AGENT_START where no agent can be started, ERR_DRIVER_STATE outside of the run.
+ */
 export class Driver implements ParentDriver {
   readonly #options: DriverOptions;
   readonly #protos: Protos;
