@@ -8,6 +8,9 @@ import { which } from '../harness/paths.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { NEEDS, pathOf, stateOf } from './source-address-setup-support.js';
 
+/** By its path: the scripts find nothing else. */
+const HANGS = `exec ${which('sleep')} infinity`;
+
 describeWith(NEEDS, 'source addressing where something is missing', () => {
   const test = perTest();
   let child: Namespace;
@@ -42,6 +45,26 @@ describeWith(NEEDS, 'source addressing where something is missing', () => {
       ipv4: true,
       ipv6: true,
       via: 'iptables',
+    });
+  });
+
+  it('takes iptables where nft hangs', async () => {
+    const path = pathOf(test, 'ip', { nft: HANGS }, 'iptables-restore', 'ip6tables-restore');
+    expect(await setUpSourceAddressing(child, path)).toMatchObject({
+      ipv4: true,
+      ipv6: true,
+      via: 'iptables',
+    });
+  });
+
+  it('says that nothing ends where everything hangs', async () => {
+    const tools = ['ip', 'nft', 'iptables-restore', 'ip6tables-restore'];
+    const path = pathOf(test, ...tools.map((name) => ({ [name]: HANGS })));
+    expect(await setUpSourceAddressing(child, path)).toMatchObject({
+      ipv4: false,
+      ipv6: false,
+      via: 'none',
+      reason: 'ip: not done within 2000 ms',
     });
   });
 
