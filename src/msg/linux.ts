@@ -88,6 +88,7 @@ export const SPLICE_F_NONBLOCK = 2;
 
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
+export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 /** Bytes in a socket's send queue that the peer hasn't acknowledged. */
 export const SIOCOUTQ = 0x5411;

@@ -22,6 +22,8 @@ export interface ServeOptions {
   readonly stateDir: string;
   /** Where our REST API listens. */
   readonly apiSocket: string;
+  /** The fd of a socket that listens there already, held by whoever starts this process again. */
+  readonly heldApi?: number;
   /** rootlesskit's own API socket, moved out of the way: its `/v1/info` is the base of ours. */
   readonly upstreamApi?: string;
   /** Opened before `serve` resolves. */
@@ -71,7 +73,7 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     await successor?.check();
     // What is being answered is finished first.
     const begin = () =>
-      void Promise.all([api.close(), metrics.close(), bus.close()]).then(() =>
+      void Promise.all([api.leave(), metrics.close(), bus.close()]).then(() =>
         successor?.become(drainLimitMs),
       );
     return { begin };
@@ -108,7 +110,7 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     // A driver that went on where another one ended has them, unless they were removed.
     if (!driver.hasResumed) for (const spec of options.publish) await driver.addPort(spec);
     if (options.metricsListen !== undefined) await listen(options.metricsListen);
-    await api.listen(options.apiSocket);
+    await api.listen(options.apiSocket, options.heldApi);
   } catch (error) {
     // What goes on from an earlier driver is not this one's to end.
     if (driver.hasResumed) driver.leave();

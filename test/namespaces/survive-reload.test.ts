@@ -71,11 +71,24 @@ describeWith([userNamespaces], 'sluice reload', () => {
     run(sluice('reload', '--socket', driver.socketPath, ...options));
   const agents = async () => (await driver.info()).portDriver?.agents?.running ?? [];
 
-  it('loses no byte of a download and no new connection', async () => {
+  /** Adds and removes a port until `over`; resolves with how often, rejects when one is refused. */
+  async function callAgain(over: AbortSignal): Promise<number> {
+    let count = 0;
+    for (; !over.aborted; count++) await driver.remove((await driver.add(spec(8082, 80))).id);
+    return count;
+  }
+
+  it('loses no byte of a download, no new connection and no call of the API', async () => {
     const load = await Load.start(cleanup, host, 8080);
     const [old] = await driver.servingAgents();
     const parent = driverOf(driver.program.pid);
+    const over = new AbortController();
+    const calls = callAgain(over.signal);
+    // A failure shows below.
+    calls.catch(() => {});
     expect(await reload()).toMatch(/^agent \d+ serves, 1 finishing their flows\n$/);
+    over.abort();
+    expect(await calls).toBeGreaterThan(1);
     expect(await agents()).toMatchObject([{ state: 'serving' }, { pid: old, state: 'draining' }]);
     await load.goesOn();
 

@@ -1,20 +1,18 @@
-// Usage: soak-load.mjs STREAMS TCP_PORT UDP_PORT DIRECT_PORT. Echo servers on 127.0.0.1 are used in
-// every way at once, at full speed: by streams, by one byte at a time, by connections that come and
-// go, by datagrams of sessions that come and go. Prints a line of JSON every second, and once more
-// when its standard input ends:
+// Usage: soak-load.mjs JSON. Uses echo servers at the ports `tcp` and `udp` of 127.0.0.1 in as many
+// ways as the JSON says, all at once and at full speed: by `streams`, by `trips` of one byte at a
+// time, by `connectors` whose connections come and go, by `sessions` of datagrams that come and go.
+// Prints a line of JSON every second, and once more when its standard input ends:
 //   bytes, connections, datagrams: that came back since the last line
 //   lost: datagrams without an answer; failed: other failures by errno
-//   stallMs: the longest that anything of the streams and round trips took to come back
-//   directStallMs: the same for one byte at a time to the server at DIRECT_PORT, which nothing
-//     forwards: what is left is this machine's
+//   stallMs: the longest that anything took to come back
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
-const [streams = 0, tcpPort = 0, udpPort = 0, directPort = 0] = process.argv.slice(2).map(Number);
+/** @typedef {'tcp' | 'udp' | 'streams' | 'trips' | 'connectors' | 'sessions'} Key */
+const ways = /** @type {Partial<Record<Key, number>>} */ (JSON.parse(process.argv[2] ?? '{}'));
+const { tcp: tcpPort = 0, udp: udpPort = 0 } = ways;
+const { streams = 0, trips = 0, connectors = 0, sessions = 0 } = ways;
 
-const ROUND_TRIPS = 4;
-const CONNECTORS = 4;
-const SESSIONS = 16;
 const DATAGRAMS_OF_A_SESSION = 500;
 const DATAGRAM = Buffer.alloc(200, 'd');
 /** In flight of each stream. */
@@ -29,7 +27,6 @@ const nothing = () => ({
   /** @type {Record<string, number>} */
   failed: {},
   stallMs: 0,
-  directStallMs: 0,
 });
 let now = nothing();
 let isOver = false;
@@ -41,19 +38,17 @@ function fail(what) {
 
 /**
  * Keeps so many bytes on their way there and back.
- * @param {number} port
  * @param {number} bytes
- * @param {'stallMs' | 'directStallMs'} stall
  */
-function circulate(port, bytes, stall) {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+function circulate(bytes) {
+  const socket = connect({ host: '127.0.0.1', port: tcpPort, noDelay: true });
   let lastMs = performance.now();
   socket.on('connect', () => socket.write(Buffer.alloc(bytes, 's')));
   socket.on('data', (chunk) => {
     const atMs = performance.now();
-    now[stall] = Math.max(now[stall], atMs - lastMs);
+    now.stallMs = Math.max(now.stallMs, atMs - lastMs);
     lastMs = atMs;
-    if (stall === 'stallMs') now.bytes += chunk.length;
+    now.bytes += chunk.length;
     if (!isOver) socket.write(chunk);
   });
   socket.on('error', (error) => fail(`stream: ${error.message}`));
@@ -101,11 +96,10 @@ function sessionAgain() {
   socket.connect(udpPort, '127.0.0.1', send);
 }
 
-for (let count = 0; count < streams; count++) circulate(tcpPort, WINDOW_BYTES, 'stallMs');
-for (let count = 0; count < ROUND_TRIPS; count++) circulate(tcpPort, 1, 'stallMs');
-circulate(directPort, 1, 'directStallMs');
-for (let count = 0; count < CONNECTORS; count++) connectAgain();
-for (let count = 0; count < SESSIONS; count++) sessionAgain();
+for (let count = 0; count < streams; count++) circulate(WINDOW_BYTES);
+for (let count = 0; count < trips; count++) circulate(1);
+for (let count = 0; count < connectors; count++) connectAgain();
+for (let count = 0; count < sessions; count++) sessionAgain();
 
 const report = () => {
   console.log(JSON.stringify(now));

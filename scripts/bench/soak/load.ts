@@ -14,7 +14,6 @@ export interface Progress {
   readonly lost: number;
   readonly failed: Readonly<Record<string, number>>;
   readonly stallMs: number;
-  readonly directStallMs: number;
 }
 
 export interface EchoPorts {
@@ -23,23 +22,29 @@ export interface EchoPorts {
 }
 
 /** `enter` is put in front of the command line. */
-export async function startEcho(
-  cleanup: Cleanup,
-  enter: readonly string[] = [],
-): Promise<EchoPorts> {
+export async function startEcho(cleanup: Cleanup, enter: readonly string[]): Promise<EchoPorts> {
   const { lines, ended } = startInside(cleanup, enter, 'soak-servers.mjs', []);
   const [line] = (await Promise.race([once(lines, 'line'), ended])) as [string] | [];
   if (line === undefined) throw new SluiceError('BENCH_SOAK', 'the echo servers did not start');
   return JSON.parse(line) as EchoPorts;
 }
 
+/** How many of each, at a time. */
+export interface Ways {
+  readonly streams?: number;
+  readonly trips?: number;
+  readonly connectors?: number;
+  readonly sessions?: number;
+}
+
 /** Returns a function that ends the load, and rejects where it has ended before. */
 export function startLoad(
   cleanup: Cleanup,
-  args: readonly number[],
+  enter: readonly string[],
+  ways: Ways & EchoPorts,
   onProgress: (progress: Progress) => void,
 ): () => Promise<void> {
-  const { lines, end } = startInside(cleanup, [], 'soak-load.mjs', args.map(String));
+  const { lines, end } = startInside(cleanup, enter, 'soak-load.mjs', [JSON.stringify(ways)]);
   lines.on('line', (line) => onProgress(JSON.parse(line) as Progress));
   return end;
 }

@@ -15,8 +15,9 @@ export class Meter {
   readonly #startedAt = performance.now();
   readonly #sum = { bytes: 0, connections: 0, datagrams: 0, lost: 0 };
   readonly #failed: Record<string, number> = {};
+  /** On a path without a forwarder, at the same time. */
+  readonly direct = new Stalls();
   readonly #forwarded = new Stalls();
-  readonly #direct = new Stalls();
   #shownAt = -Infinity;
 
   constructor(name: string, durationMs: number) {
@@ -32,7 +33,6 @@ export class Meter {
       this.#failed[what] = (this.#failed[what] ?? 0) + count;
     }
     this.#forwarded.take(progress.stallMs);
-    this.#direct.take(progress.directStallMs);
     this.#show(progress);
   }
 
@@ -49,7 +49,7 @@ export class Meter {
         `${datagrams} datagrams (${lost} lost), ${this.ports.done} times a TCP and a UDP port, ` +
         `${this.containers.done} containers`,
       `longest stall: ${this.#forwarded.describe()}`,
-      `at the same time without a forwarder: ${this.#direct.describe()}`,
+      `from within, to the same servers at the same time: ${this.direct.describe()}`,
     ].join('\n');
   }
 

@@ -16,9 +16,11 @@ import { type EchoPorts, startEcho, startLoad } from './load.js';
 import { Meter } from './meter.js';
 import { type Subject, startSubject } from './subject.js';
 
-const STREAMS = 4;
+const WAYS = { streams: 4, trips: 4, connectors: 4, sessions: 16 } as const;
+/** To the same servers from within: what stalls there is not the forwarder's. */
+const REFERENCE = { trips: 1 } as const;
 /** A pipe for each direction of a stream. They stay in their pool. */
-const PIPES = 2 * STREAMS;
+const PIPES = 2 * WAYS.streams;
 const WARM_UP_MS = 15_000;
 /** For what has ended to be gone: sessions of UDP, idle connections of the API. */
 const SETTLE_MS = 30_000;
@@ -31,8 +33,6 @@ interface Load {
   readonly inside: EchoPorts;
   /** The same ports, published. */
   readonly outside: EchoPorts;
-  /** On this side: nothing forwards it. */
-  readonly direct: EchoPorts;
   readonly signal: AbortSignal;
 }
 
@@ -41,8 +41,7 @@ export async function soak(minutes: number, signal: AbortSignal): Promise<number
   try {
     const subject = await startSubject(cleanup);
     const inside = await startEcho(cleanup, enter({ pid: subject.childPid }));
-    const outside = await publish(subject, inside);
-    const load = { cleanup, subject, inside, outside, direct: await startEcho(cleanup), signal };
+    const load = { cleanup, subject, inside, outside: await publish(subject, inside), signal };
 
     const fresh = census(subject.launcher.pid);
     const warm = { ...fresh, agentPipes: fresh.agentPipes + PIPES };
@@ -76,10 +75,17 @@ async function publish({ apiSocket }: Subject, inside: EchoPorts): Promise<EchoP
 }
 
 async function apply(load: Load, durationMs: number, meter: Meter): Promise<void> {
-  const { cleanup, subject, inside, outside, direct, signal } = load;
+  const { cleanup, subject, inside, outside, signal } = load;
   const over = new AbortController();
-  const args = [STREAMS, outside.tcp, outside.udp, direct.tcp];
-  const end = startLoad(cleanup, args, (progress) => meter.take(progress));
+  const ends = [
+    startLoad(cleanup, [], { ...WAYS, ...outside }, (progress) => meter.take(progress)),
+    startLoad(
+      cleanup,
+      enter({ pid: subject.childPid }),
+      { ...REFERENCE, ...inside },
+      ({ stallMs }) => meter.direct.take(stallMs),
+    ),
+  ];
   const churns = [keepDoing(meter.ports, over.signal, portChurn(subject.apiSocket, inside))];
   if (subject.docker !== undefined) {
     churns.push(keepDoing(meter.containers, over.signal, containerChurn(subject.docker)));
@@ -88,7 +94,7 @@ async function apply(load: Load, durationMs: number, meter: Meter): Promise<void
     await sleep(durationMs, undefined, { signal });
   } finally {
     over.abort();
-    await Promise.all([...churns, end()]);
+    await Promise.all([...churns, ...ends.map((end) => end())]);
     meter.end();
   }
 }

@@ -7,7 +7,7 @@ import type { TcpAddress } from '../metrics/listen.js';
 import { type Answer, CLOSE } from './exchange.js';
 import { isTrusted, peerUid } from './peer.js';
 import { type ApiBackend, answer } from './routes.js';
-import { listenAt } from './socket.js';
+import { listenAt, type RemovePath, serveHeld } from './socket.js';
 
 /** Callers are local and send a few hundred bytes. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -22,12 +22,18 @@ export interface ApiOptions extends ApiBackend {
 }
 
 export interface Api {
-  /** @throws SluiceError ERR_SOCKET_LIVE when another process serves there, else ERR_SOCKET */
-  listen(path: string): Promise<void>;
+  /**
+   * `held` is the number of a socket that listens at `path` already: see `holdSocket`.
+   *
+   * @throws SluiceError ERR_SOCKET_LIVE when another process serves there, else ERR_SOCKET
+   */
+  listen(path: string, held?: number): Promise<void>;
   /** Over TCP. @throws SluiceError as a port that can't be published */
   listenOn(address: TcpAddress): Promise<number>;
   /** Resolves once the socket is gone and every connection has ended. */
   close(): Promise<void>;
+  /** The same, but the path stays for whoever serves there next. */
+  leave(): Promise<void>;
 }
 
 export function createApi(options: ApiOptions): Api {
@@ -55,10 +61,20 @@ export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_
       void serve(guarded, request, response);
     },
   );
-  let removePath: (() => Promise<void>) | undefined;
+  let removePath: RemovePath | undefined;
+  const leave = () =>
+    new Promise<void>((resolve) => {
+      const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+      server.close(() => {
+        clearTimeout(grace);
+        resolve();
+      });
+    });
   return {
-    async listen(path) {
-      removePath = await listenAt((boundPath) => server.listen(boundPath), path);
+    async listen(path, held) {
+      removePath = await (held === undefined
+        ? listenAt((boundPath) => server.listen(boundPath), path)
+        : serveHeld(server, path, held));
     },
     async listenOn({ ip, port }) {
       isPublic = true;
@@ -70,14 +86,9 @@ export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_
     },
     async close() {
       await removePath?.();
-      await new Promise<void>((resolve) => {
-        const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
-        server.close(() => {
-          clearTimeout(grace);
-          resolve();
-        });
-      });
+      await leave();
     },
+    leave,
   };
 }
 

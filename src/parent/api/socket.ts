@@ -5,6 +5,9 @@
  * wrong mode, a stale file is replaced without a gap, and libuv, which unlinks the name that it
  * bound when it closes, finds nothing to unlink. The path is removed by us, and only while it still
  * leads to our socket: bound, it keeps its inode number from being used again.
+ *
+ * A launcher holds the socket that its driver serves on: while a driver is started again callers
+ * wait, and none is refused.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,10 +15,19 @@ import { chmod, lstat, rename, rm, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { messageOf, SluiceError } from '../../msg/errors.js';
+import { Fd, must } from '../../msg/fd.js';
+import * as libc from '../../msg/libc.js';
+import * as linux from '../../msg/linux.js';
 
 /** sun_path of unix(7) without its final NUL. */
 const MAX_PATH_BYTES = 107;
+/** Callers that wait for a driver that is being started again. */
+const BACKLOG = 128;
 
+/** How to undo it: call it before the socket is closed. */
+export type RemovePath = () => Promise<void>;
+
+/**
 /**
  * Listens on `path`, mode 0600, with the server that `listen` starts on the path that it is given.
  * Resolves with a function that removes the path if it is still ours; call it before the server
@@ -26,7 +38,59 @@ const MAX_PATH_BYTES = 107;
 export async function listenAt(
   listen: (boundPath: string) => Server,
   path: string,
-): Promise<() => Promise<void>> {
+): Promise<RemovePath> {
+  await makeSocket(path, async (boundPath) => {
+    const server = listen(boundPath);
+    await once(server, 'listening');
+    return server;
+  });
+  return removerOf(path);
+}
+
+/**
+ * A socket that listens on `path`, mode 0600, and that nobody serves: callers wait in its backlog for
+ * the process that inherits it.
+ *
+ * @throws SluiceError as `listenAt`
+ */
+export async function holdSocket(path: string): Promise<{ socket: Fd; remove: RemovePath }> {
+  const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+  const socket = new Fd(must(libc.socket(linux.AF_UNIX, type, 0), 'socket'));
+  try {
+    await makeSocket(path, async (boundPath) => {
+      bindUnix(socket, boundPath);
+      return socket;
+    });
+    return { socket, remove: await removerOf(path) };
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/** Serves on an inherited socket, which `holdSocket` has made at `path`. It stays the caller's. */
+export async function serveHeld(server: Server, path: string, held: number): Promise<RemovePath> {
+  const own = must(libc.fcntl(held, linux.F_DUPFD_CLOEXEC, 0), 'fcntl');
+  server.listen({ fd: own });
+  await once(server, 'listening');
+  return removerOf(path);
+}
+
+/** sockaddr_un of unix(7). */
+function bindUnix(socket: Fd, path: string): void {
+  const address = libc.allocate(2 + MAX_PATH_BYTES + 1);
+  address.view.setUint16(0, linux.AF_UNIX, true);
+  address.bytes.set(Buffer.from(path), 2);
+  const length = 2 + Buffer.byteLength(path) + 1;
+  must(libc.bind(socket.number, address.address, length), 'bind');
+  must(libc.listen(socket.number, BACKLOG), 'listen');
+}
+
+/** `listen` binds a socket to the path that it is given, and returns what is to be closed if that fails. */
+async function makeSocket(
+  path: string,
+  listen: (boundPath: string) => Promise<{ close(): unknown }>,
+): Promise<void> {
   const bytes = Buffer.byteLength(path);
   if (bytes > MAX_PATH_BYTES) {
     throw new SluiceError(
@@ -37,17 +101,21 @@ export async function listenAt(
   await refuseLive(path);
   // As long as "api.sock", so that it fits wherever that does.
   const boundPath = join(dirname(path), `.${randomBytes(5).toString('base64url')}`);
-  const server = listen(boundPath);
+  let bound: { close(): unknown } | undefined;
   try {
-    await once(server, 'listening');
+    bound = await listen(boundPath);
     await chmod(boundPath, 0o600);
     await rename(boundPath, path);
   } catch (error) {
-    server.close();
+    bound?.close();
     throw new SluiceError('ERR_SOCKET', `cannot serve on ${path}: ${messageOf(error)}`, {
       cause: error,
     });
   }
+}
+
+/** Removes the path for as long as it leads to the socket that it leads to now. */
+async function removerOf(path: string): Promise<() => Promise<void>> {
   const own = await stat(path);
   return async () => {
     const there = await lstat(path).catch(() => undefined);

@@ -8,14 +8,12 @@ import { Log } from '../log/log.js';
 import { Poller } from '../poller.js';
 import { serve, type ServeOptions } from '../serve.js';
 import { lockStateDir } from '../state.js';
-import type { DriverAnswer } from './driver-process.js';
+import { DRIVER_FDS, type DriverAnswer } from './driver-process.js';
 import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
-
-const LAUNCHER_FD = 3;
 
 function answer(message: DriverAnswer): void {
   try {
-    writeSync(LAUNCHER_FD, `${JSON.stringify(message)}\n`);
+    writeSync(DRIVER_FDS.answer, `${JSON.stringify(message)}\n`);
   } catch {
     // The launcher is gone, or has started this one in place of another and does not wait.
   }
@@ -41,7 +39,7 @@ try {
   const end = endOf(options.child.pid);
   const serving = await serve(options, {
     check: checkInstalled,
-    become: (limitMs) => becomeInstalled(limitMs, [LAUNCHER_FD]),
+    become: (limitMs) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),
   });
   answer({ ready: true });
   await Promise.race([end, serving.ended]);

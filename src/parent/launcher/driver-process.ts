@@ -3,7 +3,8 @@
  * is killed is started again and goes on with the agents and ports that it finds.
  *
  * On fd 3 the driver's process answers with a line of JSON once it serves or can't. SIGTERM ends it
- * with all its ports; it ends by itself with its namespaces, and goes on without its launcher.
+ * with all its ports; it ends by itself with its namespaces, and goes on without its launcher. Fd 4
+ * is the socket of the API, which the launcher holds as well, so that callers can wait meanwhile.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -12,11 +13,15 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
+import type { Fd } from '../../msg/fd.js';
+import { holdSocket } from '../api/socket.js';
 import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
 import type { ServeOptions } from '../serve.js';
 
+/** What the driver's process inherits, after stdio. */
+export const DRIVER_FDS = { answer: 3, api: 4 } as const;
 const DRIVER_MAIN = fileURLToPath(new URL('driver-main.js', import.meta.url));
 /** A driver that lived longer is started again at once. */
 const MIN_LIFE_MS = 10_000;
@@ -42,9 +47,30 @@ export interface Running {
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
 export async function keepDriver(options: ServeOptions): Promise<Running> {
+  const api = await holdSocket(options.apiSocket);
+  try {
+    const running = await keepDriverOn(api.socket, options);
+    const close = async () => {
+      try {
+        await running.close();
+      } finally {
+        await api.remove();
+        api.socket.close();
+      }
+    };
+    return { ended: running.ended, close };
+  } catch (error) {
+    await api.remove();
+    api.socket.close();
+    throw error;
+  }
+}
+
+async function keepDriverOn(api: Fd, given: ServeOptions): Promise<Running> {
+  const options = { ...given, heldApi: DRIVER_FDS.api };
   const over = new AbortController();
   const log = new Log(options.log);
-  let process = await startDriver(options);
+  let process = await startDriver(options, api);
   const keep = async () => {
     let startedAt = performance.now();
     for (let pauseMs = 0; ; ) {
@@ -58,7 +84,7 @@ export async function keepDriver(options: ServeOptions): Promise<Running> {
       await pause(pauseMs, over.signal);
       if (over.signal.aborted) return;
       startedAt = performance.now();
-      process = spawnDriver(options);
+      process = spawnDriver(options, api);
       void answerOf(process).then((answer) => report(answer, log));
     }
   };
@@ -79,19 +105,19 @@ interface DriverProcess {
 }
 
 /** Rejects when it can't serve. */
-async function startDriver(options: ServeOptions): Promise<DriverProcess> {
-  const process = spawnDriver(options);
+async function startDriver(options: ServeOptions, api: Fd): Promise<DriverProcess> {
+  const process = spawnDriver(options, api);
   const answer = await answerOf(process);
   if ('ready' in answer) return process;
   await process.ended;
   throw new SluiceError(answer.code, answer.message);
 }
 
-function spawnDriver(options: ServeOptions): DriverProcess {
+function spawnDriver(options: ServeOptions, api: Fd): DriverProcess {
   try {
     // A session of its own: signals of the terminal are for the container engine.
     const child = spawn(process.execPath, [DRIVER_MAIN, JSON.stringify(options)], {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe', api.number],
       detached: true,
     });
     const ended = new Promise<string>((resolve) => {
@@ -118,7 +144,7 @@ async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> 
   );
   const answers = [end];
   if (child !== undefined) {
-    const lines = createInterface({ input: child.stdio[3] as Socket });
+    const lines = createInterface({ input: child.stdio[DRIVER_FDS.answer] as Socket });
     answers.push(new Promise((resolve) => lines.once('line', resolve)));
   }
   return answerSchema.parse(JSON.parse(await Promise.race(answers)));
