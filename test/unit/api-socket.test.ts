@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
+import { holdSocket } from '../../src/parent/api/socket.js';
 import { ask } from '../harness/http.js';
 import { start } from '../harness/processes.js';
 import { perTest } from '../harness/suite.js';
@@ -66,6 +67,26 @@ describe('the API socket', () => {
     const moved = join(stateDir, 'moved.sock');
     renameSync(socketPath, moved);
     expect((await ask({ socketPath: moved, path: INFO })).status).toBe(200);
+  });
+
+  test('that is held lets callers wait for whoever serves on it, one after the other', async () => {
+    const folder = temporaryFolder(cleanup);
+    const path = join(folder, 'held.sock');
+    const { socket, remove } = await holdSocket(path);
+    cleanup.defer(() => socket.close());
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    for (const _ of ['first', 'second']) {
+      const { api } = await startApi(cleanup);
+      await api.close();
+      const waiting = ask({ socketPath: path, path: INFO });
+      await api.listen(path, socket.number);
+      expect((await waiting).status).toBe(200);
+      await api.leave();
+    }
+    expect(await readdir(folder)).toEqual(['held.sock']);
+    await expect(holdSocket(path)).rejects.toMatchObject({ code: 'ERR_SOCKET_LIVE' });
+    await remove();
+    expect(await readdir(folder)).toEqual([]);
   });
 
   test('never takes the place of a file that is not a socket', async () => {
