@@ -98,11 +98,7 @@ export class StateFile {
   }
 
   remove(): void {
-    try {
-      rmSync(this.#path, { force: true });
-    } catch {
-      // A later parent sees that it is about other namespaces.
-    }
+    removeFile(this.#path);
   }
 
   /** Never rejects. */
@@ -162,7 +158,7 @@ export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
   if (isLocked && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(file.number).ino) {
     return {
       [Symbol.dispose]: () => {
-        rmSync(path, { force: true });
+        removeFile(path);
         file.close();
       },
     };
@@ -184,6 +180,14 @@ export function parseState(text: string): PortsState & Pick<z.infer<typeof schem
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     const line = reason.replaceAll(/\s*\n\s*/g, ' ');
     throw new SluiceError('ERR_STATE_FILE', line, { cause: error });
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A later parent sees that nobody holds the lock, and that the ports are of other namespaces.
   }
 }
 

@@ -120,7 +120,8 @@ async function removerOf(path: string): Promise<() => Promise<void>> {
   return async () => {
     const there = await lstat(path).catch(() => undefined);
     if (there?.ino === own.ino && there.dev === own.dev) {
-      await rm(path, { force: true });
+      // In a directory that has become read-only it stays; the next socket replaces it.
+      await rm(path, { force: true }).catch(() => {});
     }
   };
 }
