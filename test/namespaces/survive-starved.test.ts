@@ -57,7 +57,7 @@ describeWith([userNamespaces, tool('prlimit')], 'short of processes or files', (
     await setLimit(parent, limit, soft);
     process.kill(agent, 'SIGKILL');
     const waiting = answer();
-    const [line] = await driver.program.line(/^.*; starting another in 200 ms$/m, DEADLINE_MS);
+    const [line] = await driver.program.line(/^.*; starting another in 200 ms"$/m, DEADLINE_MS);
     expect(line).toMatch(remedy);
 
     await setLimit(parent, limit, hard);
@@ -78,7 +78,7 @@ describeWith([userNamespaces, tool('prlimit')], 'short of processes or files', (
       await setLimit(launcher, limit, soft);
       process.kill(parent, 'SIGKILL');
       await driver.program.line(
-        new RegExp(`ended before it began \\(.*${errno}\\).* again in 200 ms$`, 'm'),
+        new RegExp(`ended before it began \\(.*${errno}\\).* again in 200 ms"$`, 'm'),
         DEADLINE_MS,
       );
       expect(await answer()).toEqual([ANSWER]);

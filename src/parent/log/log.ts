@@ -1,9 +1,4 @@
-/**
- * The log of a driver: a line for each event that its level lets through. pino is loaded with the
- * first line: on a healthy day there is none.
- */
-import { createRequire } from 'node:module';
-import type { Logger, pino as Pino } from 'pino';
+/** The log of a driver: a line for each event that its level lets through. */
 import { type DriverEvent, EVENT_LEVELS, type Level, textOf } from '../events/event.js';
 import { formatPortSpec } from '../../msg/spec.js';
 import { logfmt } from './logfmt.js';
@@ -11,9 +6,7 @@ import { LOG_LEVELS, type LogOptions } from './options.js';
 import { isJournal, journalPrefix, writeLine } from './output.js';
 import { RateLimit } from './rate-limit.js';
 
-const require = createRequire(import.meta.url);
-
-/** What a line tells beside its text; all of pino's own is there as well. */
+/** What a line tells beside its level, time and text. */
 type Fields = Readonly<Record<string, unknown>>;
 
 export class Log {
@@ -22,7 +15,6 @@ export class Log {
   readonly #limit = new RateLimit<DriverEvent['type']>((type, lines) =>
     this.#tellHeldBack(type, lines),
   );
-  #logger: Logger | undefined;
 
   constructor({ level = 'warn', format = 'logfmt' }: LogOptions = {}) {
     this.#level = level;
@@ -48,30 +40,14 @@ export class Log {
     return LOG_LEVELS.indexOf(level) <= LOG_LEVELS.indexOf(this.#level);
   }
 
-  #write(level: Level, fields: Fields, text: string): void {
-    this.#logger ??= createLogger(this.#level, this.#format);
-    this.#logger[level](fields, text);
+  #write(level: Level, fields: Fields, msg: string): void {
+    const toJournal = isJournal(process.env);
+    // The journal has the time itself.
+    const time = toJournal ? {} : { time: new Date().toISOString() };
+    const all = { level, ...time, app: 'sluice', ...fields, msg };
+    const line = this.#format === 'json' ? JSON.stringify(all) : logfmt(all);
+    writeLine(toJournal ? journalPrefix(level) + line : line);
   }
-}
-
-function createLogger(level: Level, format: 'logfmt' | 'json'): Logger {
-  const { pino } = require('pino') as { pino: typeof Pino };
-  const toJournal = isJournal(process.env);
-  return pino(
-    {
-      level,
-      base: { app: 'sluice' },
-      timestamp: toJournal ? false : pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write: (json) => writeLine(lineOf(json, format, toJournal)) },
-  );
-}
-
-function lineOf(json: string, format: 'logfmt' | 'json', toJournal: boolean): string {
-  const fields = JSON.parse(json) as Fields & { readonly level: Level };
-  const line = format === 'json' ? json.trimEnd() : logfmt(fields);
-  return toJournal ? journalPrefix(fields.level) + line : line;
 }
 
 /** Keys for programs to search by; a spec in the form of the command line. */
