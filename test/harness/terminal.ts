@@ -8,6 +8,9 @@ const PROMPT = /ready> /;
 export const CTRL_C = '\u0003';
 const HOME_KEY = '\u0001';
 const END_KEY = '\u0005';
+/** How programs set a terminal's modes, and carriage returns. */
+const ESCAPE = '\u001B';
+const CONTROL = new RegExp(`${ESCAPE}\\[[?\\d;]*[A-Za-z]|\r`, 'g');
 
 /** A shell with the prompt "ready> " on a terminal of its own. */
 export class Terminal {
@@ -34,7 +37,7 @@ export class Terminal {
   }
 
   async shows(pattern: RegExp): Promise<RegExpMatchArray> {
-    const written = () => this.#program.stdout.slice(this.#seen).replaceAll('\r', '');
+    const written = () => this.#program.stdout.slice(this.#seen).replaceAll(CONTROL, '');
     return this.#program.until(() => written().match(pattern), DEADLINE_MS, `${pattern}`);
   }
 

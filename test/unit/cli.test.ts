@@ -158,6 +158,22 @@ describe('the API that is meant', () => {
   });
 });
 
+describe('an API that is away', () => {
+  test.each([
+    ['add-ports', '--json', '1:1/tcp'],
+    ['list-ports', '--json'],
+    ['remove-ports', '1'],
+    ['info', '--json'],
+    ['reload'],
+    ['portmapper'],
+  ])('is one line on stderr, and exit code 1: %s', async (...args) => {
+    const missing = join(temporaryFolder(cleanup), 'api.sock');
+    expect(await call(...args, '--socket', missing)).toEqual(
+      refused(`no API socket at ${missing}; is rootlesskit running with that state directory?`),
+    );
+  });
+});
+
 describe('a wrong command line', () => {
   test.each([
     [['nope'], "unknown command 'nope'"],

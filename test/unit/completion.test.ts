@@ -1,37 +1,28 @@
 /** Completion as it is used: in shells on a terminal, by the Tab key. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { tool } from '../harness/needs.js';
 import { pathWith } from '../harness/paths.js';
+import { run } from '../harness/processes.js';
 import { commandsFolder, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { outputOf } from './support/cli.js';
 import { startTerminal, type Terminal } from '../harness/terminal.js';
 
-vi.setConfig({ testTimeout: 60_000 });
+// A program is started for every press of the key.
+vi.setConfig({ testTimeout: 180_000 });
 
 const TWO_TABS = 'sluice list-ports --\t\t';
 
 const SETUPS = {
-  bash: {
-    file: '.bashrc',
-    text: `PS1='ready> '; eval "$(sluice completion bash)"`,
-    command: 'bash --noprofile --rcfile .bashrc -i',
-    list: TWO_TABS,
-  },
-  zsh: {
-    file: '.zshrc',
-    text: `PS1='ready> '; autoload -Uz compinit && compinit -u -D && eval "$(sluice completion zsh)"`,
-    command: 'zsh -d -i',
-    list: TWO_TABS,
-  },
+  bash: { file: '.bashrc', text: `PS1='ready> '`, command: 'bash -i', list: TWO_TABS },
+  zsh: { file: '.zshrc', text: `PS1='ready> '`, command: 'zsh -d -i', list: TWO_TABS },
   fish: {
-    file: 'rc.fish',
-    text: `set fish_autosuggestion_enabled 0; function fish_prompt; echo 'ready> '; end
-      sluice completion fish | source`,
-    command: 'fish --no-config --init-command "source rc.fish" -i',
+    file: '.config/fish/config.fish',
+    text: `set fish_autosuggestion_enabled 0; function fish_prompt; echo 'ready> '; end`,
+    command: 'fish -i',
     // Its pager needs a terminal that can do more.
     list: 'complete --do-complete "sluice list-ports --"\n',
   },
@@ -56,20 +47,29 @@ const CASES: readonly (readonly [string, string])[] = [
   ['sluice list-ports --dry-T', 'sluice list-ports --dry-'],
 ];
 
+/** What the help says to type, to have it in every new shell. */
+async function hintFor(shell: string): Promise<string> {
+  const help = await run(sluice('completion', '--help'));
+  return new RegExp(`^ {2}${shell} +(echo .*)$`, 'm').exec(help)?.[1] ?? 'false';
+}
+
 for (const [shell, { file, text, command, list }] of Object.entries(SETUPS)) {
   describeWith([tool('script'), tool(shell)], `${shell} on a terminal`, () => {
     const cleanup = perTest();
 
     async function startShell(): Promise<Terminal> {
       const home = temporaryFolder(cleanup);
-      writeFileSync(join(home, file), text);
+      mkdirSync(dirname(join(home, file)), { recursive: true });
+      writeFileSync(join(home, file), `${text}\n`);
       writeFileSync(join(home, 'thing.txt'), '');
       writeFileSync(join(home, 'folded.txt'), '');
       mkdirSync(join(home, 'folder'));
       const commands = commandsFolder(cleanup);
       writeFileSync(join(commands, 'sluice-test-program'), '#!/bin/sh\n');
       chmodSync(join(commands, 'sluice-test-program'), 0o755);
-      const env = { HOME: home, ZDOTDIR: home, PATH: pathWith(commands), TERM: 'dumb' };
+      const paths = { HOME: home, ZDOTDIR: home, PATH: pathWith(commands) };
+      const env = { ...paths, XDG_CONFIG_HOME: undefined, XDG_DATA_HOME: undefined, TERM: 'dumb' };
+      await run(['sh', '-c', await hintFor(shell)], { env });
       return startTerminal(cleanup, command, { cwd: home, env });
     }
 

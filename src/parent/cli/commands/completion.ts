@@ -28,5 +28,5 @@ export function addCompletionCommands(program: Command): void {
 const HINT = `
 To have it in every new shell:
   bash  echo 'eval "$(sluice completion bash)"' >>~/.bashrc
-  zsh   echo 'eval "$(sluice completion zsh)"' >>~/.zshrc, after compinit
-  fish  sluice completion fish >~/.config/fish/completions/sluice.fish`;
+  zsh   echo 'autoload -U compinit && compinit; eval "$(sluice completion zsh)"' >>~/.zshrc
+  fish  echo 'sluice completion fish | source' >>~/.config/fish/config.fish`;

@@ -29,7 +29,7 @@ _sluice() {
 complete -F _sluice sluice
 `;
 
-const ZSH = `#compdef sluice
+const ZSH = `# zsh completion for sluice
 _sluice() {
   local -a answer=("\${(@f)$(sluice complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   compset -P '-*='
@@ -44,7 +44,7 @@ _sluice() {
       ;;
   esac
 }
-if [[ $funcstack[1] == _sluice ]]; then _sluice "$@"; else compdef _sluice sluice; fi
+compdef _sluice sluice
 `;
 
 const FISH = `# fish completion for sluice
