@@ -8,15 +8,19 @@ import { perTest } from '../harness/suite.js';
 
 const cleanup = perTest();
 
+function lock(folder: string): Disposable {
+  return lockStateDir(folder, ({ type }) => expect.unreachable(type));
+}
+
 test('a state directory is locked for one at a time, and the next one may have it', () => {
   const folder = temporaryFolder(cleanup);
-  const first = lockStateDir(folder);
-  expect(() => lockStateDir(folder)).toThrow(
+  const first = lock(folder);
+  expect(() => lock(folder)).toThrow(
     `a sluice serves ${folder} already; end that one first if you want another`,
   );
   first[Symbol.dispose]();
   expect(existsSync(join(folder, 'sluice.lock'))).toBe(false);
-  lockStateDir(folder)[Symbol.dispose]();
+  lock(folder)[Symbol.dispose]();
 });
 
 test('the lock of a process that was killed holds nobody up', async () => {
@@ -31,9 +35,9 @@ test('the lock of a process that was killed holds nobody up', async () => {
     'echo held; exec sleep infinity',
   ]);
   await holder.line(/^held$/m, 10_000);
-  expect(() => lockStateDir(folder)).toThrow('a sluice serves');
+  expect(() => lock(folder)).toThrow('a sluice serves');
   process.kill(-holder.pid, 'SIGKILL');
   await holder.exited(10_000);
   expect(existsSync(file)).toBe(true);
-  lockStateDir(folder)[Symbol.dispose]();
+  lock(folder)[Symbol.dispose]();
 });
