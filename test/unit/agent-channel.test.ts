@@ -19,6 +19,8 @@ test('an agent that can not be listened to is given up with the reason', async (
     onGreeted: () => {},
     onResolve: () => {},
     onShed: () => {},
+    onRefused: () => {},
+    onAborted: () => {},
     onClosed: (reason) => reasons.push(reason),
   });
   expect(reasons).toMatchObject([
