@@ -5,7 +5,9 @@ import { z } from 'zod';
 import { TRANSPORTS } from '../src/msg/port.js';
 import { statusSchema } from '../src/parent/api/client.js';
 import { infoSchema } from '../src/parent/api/info.js';
+import { stateSchema } from '../src/parent/cli/top/state.js';
 import type { Finding } from '../src/parent/doctor/finding.js';
+import { stampedSchema } from '../src/parent/events/event.js';
 import type { ProbeResult, Verdict } from '../src/parent/probe/result.js';
 
 const OUTPUT = join(import.meta.dirname, '../dist/schema');
@@ -51,9 +53,11 @@ const probeResult = z.strictObject({
 
 const SCHEMAS = {
   doctor: z.array(finding),
+  event: stampedSchema,
   info: infoSchema,
   port: statusSchema,
   probe: probeResult,
+  state: stateSchema,
 };
 
 mkdirSync(OUTPUT, { recursive: true });

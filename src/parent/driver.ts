@@ -12,6 +12,7 @@ import type {
   ParentDriver,
   PortDriverInfo,
   Proto,
+  SourceIPInfo,
   Spec,
   Status,
 } from '../msg/port.js';
@@ -128,7 +129,7 @@ export class Driver implements ParentDriver {
       driver: 'sluice',
       protos: this.#protos.list,
       disallowLoopbackChildIP: this.#options.childHostIP === 'tap',
-      sourceIP: sourceIPInfo(this.#protos.list, await this.#sources, await this.#statsNow()),
+      sourceIP: await this.#sourceIP(),
       agents: (await this.#run?.agents.info()) ?? { running: [], restarts: 0 },
     };
   }
@@ -153,8 +154,13 @@ export class Driver implements ParentDriver {
     return (await this.#run?.agents.servingNow())?.stats().catch(() => undefined);
   }
 
+  async #sourceIP(): Promise<SourceIPInfo> {
+    return sourceIPInfo(this.#protos.list, await this.#sources, await this.#statsNow());
+  }
+
+  /** How everything stands. */
   async snapshot(): Promise<Snapshot> {
-    return this.#observer.snapshot(this.#agents);
+    return this.#observer.snapshot(this.#agents, await this.#sourceIP());
   }
 
   /** The numbers of the fds that the agent inherits. */

@@ -1,6 +1,7 @@
 /** Looks at a driver from its own side: what its agents tell by themselves, and how it stands. */
 
 import type { ShedCounts } from '../msg/overload.js';
+import type { SourceIPInfo } from '../msg/port.js';
 import type { PortStats } from '../msg/port-stats.js';
 import type { Aborted, Refused } from '../msg/reports.js';
 import type { Address } from '../msg/sockaddr.js';
@@ -45,7 +46,7 @@ export class Observer {
     await (this.#isAsked ? this.#look(agent) : agent.stats());
   }
 
-  async snapshot(agents: Agents): Promise<Snapshot> {
+  async snapshot(agents: Agents, sourceIP: SourceIPInfo): Promise<Snapshot> {
     this.#isAsked = true;
     const { running, restarts } = await agents.info();
     const asked = (await agents.all()).filter(({ foreign }) => foreign === undefined);
@@ -62,6 +63,7 @@ export class Observer {
       agents: loads.filter((load): load is AgentSnapshot => 'cpuSeconds' in load),
       agentRestarts: restarts,
       pipes: stats.reduce((total, one) => total + (one?.pipes ?? 0), 0),
+      sourceIP,
       transports: counts.transports,
     };
   }

@@ -3,18 +3,16 @@
  * REST API. Launchers differ in how they come by the namespaces; from here on they are alike.
  */
 
-import { dirname } from 'node:path';
 import type { ChildContext, Manager, Spec, Status } from '../msg/port.js';
 import { createApiClient } from './api/client.js';
 import { ownInfo, withPortDriver, type Info } from './api/info.js';
 import { createApi, createSocketServer } from './api/server.js';
-import { Bus } from './bus/bus.js';
 import { Driver, type DriverOptions } from './driver.js';
-import { type DriverEvent, problem } from './events/event.js';
-import { Log } from './log/log.js';
+import { problem } from './events/event.js';
 import type { LogOptions } from './log/options.js';
 import { metricsAnswer, metricsOnly } from './metrics/answer.js';
 import type { TcpAddress } from './metrics/listen.js';
+import { openOutlets } from './outlets.js';
 
 export interface ServeOptions {
   readonly child: ChildContext;
@@ -54,15 +52,9 @@ export interface Serving extends AsyncDisposable {
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. */
 export async function serve(options: ServeOptions, successor?: Successor): Promise<Serving> {
-  const log = new Log(options.log);
-  const bus = new Bus(dirname(options.apiSocket));
-  const onEvent = (event: DriverEvent) => {
-    log.event(event);
-    bus.publish('events', { time: new Date().toISOString(), ...event });
-    options.driver?.onEvent?.(event);
-  };
-  const driver = new Driver({ stateDir: options.stateDir, ...options.driver, onEvent });
   const snapshot = () => driver.snapshot();
+  const { bus, onEvent, close: closeOutlets } = openOutlets(options, snapshot);
+  const driver: Driver = new Driver({ stateDir: options.stateDir, ...options.driver, onEvent });
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {
@@ -73,7 +65,7 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     await successor?.check();
     // What is being answered is finished first.
     const begin = () =>
-      void Promise.all([api.leave(), metrics.close(), bus.close()]).then(() =>
+      void Promise.all([api.leave(), metrics.close(), closeOutlets()]).then(() =>
         successor?.become(drainLimitMs),
       );
     return { begin };
@@ -101,8 +93,7 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     } finally {
       quit.abort();
       await ended;
-      log.flush();
-      await bus.close();
+      await closeOutlets();
     }
   };
   try {

@@ -1,6 +1,6 @@
 /** How a driver stands at one moment: what its metrics and its live view are made of. */
 
-import type { AgentInfo, Spec } from '../msg/port.js';
+import type { AgentInfo, SourceIPInfo, Spec } from '../msg/port.js';
 import type { PortStats } from '../msg/port-stats.js';
 import type { TransportStats } from '../msg/stats.js';
 import type { ProcessLoad } from './process-load.js';
@@ -22,6 +22,8 @@ export interface Snapshot {
   readonly agentRestarts: number;
   /** Pipes that agents hold for splicing, idle ones included. */
   readonly pipes: number;
+  /** For which protocols servers see the client's own address. */
+  readonly sourceIP: SourceIPInfo;
   /** By protocol; empty while there is no agent. */
   readonly transports: Readonly<Partial<Record<string, TransportStats>>>;
 }

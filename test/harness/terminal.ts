@@ -36,6 +36,15 @@ export class Terminal {
     writeSync(this.#keyboard, key);
   }
 
+  /** All that was written since the last command line, with its escape sequences. */
+  get written(): string {
+    return this.#program.stdout.slice(this.#seen);
+  }
+
+  async ended(): Promise<object> {
+    return this.#program.exited(DEADLINE_MS);
+  }
+
   async shows(pattern: RegExp): Promise<RegExpMatchArray> {
     const written = () => this.#program.stdout.slice(this.#seen).replaceAll(CONTROL, '');
     return this.#program.until(() => written().match(pattern), DEADLINE_MS, `${pattern}`);

@@ -95,6 +95,24 @@ describeWith([userNamespaces], 'sluice events', () => {
     expect(local).toContain(refused?.client);
   });
 
+  it('that is stopped holds up neither the driver nor what is forwarded', async () => {
+    const { api, viewer } = await startWatched(cleanup, '--json');
+    viewer.signal('SIGSTOP');
+    const client = createApiClient(api);
+    const port = await freePort();
+    const spec = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: port, childPort: 80 } as const;
+    for (let count = 0; count < 300; count++)
+      await client.removePort((await client.addPort(spec)).id);
+    const { id } = await client.addPort(spec);
+    // Nothing listens there: the agent answers by a reset.
+    const socket = connect(port, '127.0.0.1');
+    await new Promise((resolve) => socket.on('error', () => {}).once('close', resolve));
+    expect(viewer.stdout).toBe('');
+    viewer.signal('SIGCONT');
+    await viewer.line(new RegExp(`"portAdded","port":${id},`), DEADLINE_MS);
+    await viewer.line(/flowRefused/, DEADLINE_MS);
+  });
+
   it('ends quietly when its reader leaves', async () => {
     const { api, viewer } = await startWatched(cleanup);
     await viewer.end();

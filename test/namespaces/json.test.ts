@@ -3,13 +3,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
 import { readPages } from '../harness/pages.js';
 import { REPOSITORY } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
 import { run } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
-import { describeWith } from '../harness/suite.js';
+import { describeWith, perTest } from '../harness/suite.js';
 import { outputOf } from '../unit/support/cli.js';
 
 const SCHEMAS = join(REPOSITORY, 'dist/schema');
@@ -17,7 +18,8 @@ const NAMES = readdirSync(SCHEMAS).map((file) => basename(file, '.json'));
 
 /** What of a value its schema does not allow. */
 function problems(name: string, value: unknown): string {
-  const ajv = new Ajv2020();
+  // Formats are there for people: each has its pattern beside it.
+  const ajv = new Ajv2020({ validateFormats: false });
   const schema = JSON.parse(readFileSync(join(SCHEMAS, `${name}.json`), 'utf8')) as object;
   return ajv.validate(schema, value) ? '' : ajv.errorsText();
 }
@@ -55,6 +57,8 @@ describe('a schema', () => {
 });
 
 describeWith([userNamespaces], 'what is printed', () => {
+  const cleanup = perTest();
+
   it('by list-ports, add-ports and info is what the schemas say', async () => {
     const [first, second] = [await freePort(), await freePort()];
     const [node, program] = sluice();
@@ -69,6 +73,26 @@ describeWith([userNamespaces], 'what is printed', () => {
     for (const port of [...lines(added), ...lines(listed)]) expect(problems('port', port)).toBe('');
     expect(problems('info', JSON.parse(info))).toBe('');
     expect(JSON.parse(info)).toMatchObject({ portDriver: { sourceIP: {}, agents: {} } });
+  });
+
+  it('by events and top is what the schemas say', async () => {
+    const port = await freePort();
+    const other = await freePort();
+    const [node, program] = sluice();
+    const script = `set -e
+      "$@" top --once --json; echo
+      "$@" events --json >events.json & viewer=$!
+      until [ -s events.json ]; do
+        "$@" add-ports ${port}:80/tcp >id; "$@" remove-ports "$(cat id)" >id
+      done
+      kill $viewer; cat events.json`;
+    const shell = ['sh', '-c', script, 'sh', node ?? '', program ?? ''];
+    const cwd = temporaryFolder(cleanup);
+    const output = await run(sluice('run', '-p', `${other}:80/udp`, '--', ...shell), { cwd });
+    const [states = '', events = ''] = output.split('\n\n');
+    expect(lines(states)).toHaveLength(1);
+    for (const state of lines(states)) expect(problems('state', state)).toBe('');
+    for (const event of lines(events)) expect(problems('event', event)).toBe('');
   });
 
   it('by doctor is what the schema says', async () => {

@@ -176,7 +176,7 @@ describe('an API that is away', () => {
 
 describe('a wrong command line', () => {
   test.each([
-    [['nope'], "unknown command 'nope'"],
+    [['unheard'], "unknown command 'unheard'"],
     [['list-port'], "unknown command 'list-port' (Did you mean list-ports?)"],
     [['--nope'], "unknown option '--nope'"],
     [['list-ports', '--nope'], "unknown option '--nope'"],

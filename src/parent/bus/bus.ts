@@ -15,9 +15,12 @@ export class Bus {
   readonly #folder: string;
   readonly #opening = new Map<Topic, Promise<Published>>();
   readonly #open = new Map<Topic, Publisher>();
+  readonly #onViewers: (topic: Topic, viewers: number) => void;
 
-  constructor(folder: string) {
+  /** `onViewers` is called whenever the number of those who watch a topic changes. */
+  constructor(folder: string, onViewers: (topic: Topic, viewers: number) => void = () => {}) {
     this.#folder = folder;
+    this.#onViewers = onViewers;
   }
 
   /**
@@ -49,7 +52,7 @@ export class Bus {
 
   async #listen(topic: Topic): Promise<Published> {
     const { Publisher } = await import('./publisher.js');
-    const publisher = new Publisher();
+    const publisher = new Publisher((viewers) => this.#onViewers(topic, viewers));
     const path = join(this.#folder, `${topic}.sock`);
     await publisher.listen(path);
     this.#open.set(topic, publisher);

@@ -1,6 +1,5 @@
 /** events: a line for each event, for people or as JSON. */
-import { z } from 'zod';
-import { eventSchema, textOf } from '../events/event.js';
+import { stampedSchema, textOf } from '../events/event.js';
 import { complain } from './report.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
 import { clock, endWithReader, printable } from './terminal.js';
@@ -9,9 +8,6 @@ import { watchTopic } from './watch.js';
 interface Options extends SocketOptions {
   readonly json?: true;
 }
-
-/** A driver of another version may tell more, which is shown as it came. */
-const stampedSchema = eventSchema.and(z.object({ time: z.iso.datetime() }));
 
 /** Never resolves: see watchTopic. */
 export async function showEvents(options: Options): Promise<never> {
@@ -28,6 +24,7 @@ export async function showEvents(options: Options): Promise<never> {
 
 function line(message: unknown): string {
   const { success, data } = stampedSchema.safeParse(message);
+  // A driver of another version may tell more, which is shown as it came.
   if (!success) return JSON.stringify(message);
   const port = 'port' in data ? ` port ${data.port}` : '';
   return `${clock(data.time)} ${data.type}${port}: ${printable(textOf(data))}`;

@@ -51,6 +51,9 @@ export const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('problem'), code: z.string(), reason: z.string() }),
 ]);
 
+/** As viewers get them. */
+export const stampedSchema = eventSchema.and(z.object({ time: z.iso.datetime() }));
+
 export type DriverEvent = z.infer<typeof eventSchema>;
 export type EventSink = (event: DriverEvent) => void;
 

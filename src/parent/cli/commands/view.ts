@@ -1,5 +1,7 @@
 /** The commands that watch a running driver. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { TopOptions } from '../top/top.js';
+import { SORTS } from '../top/view.js';
 import { socketOption } from './api.js';
 import { example } from './text.js';
 
@@ -16,5 +18,16 @@ export function addViewCommands(program: Command): void {
     .action(async (_: unknown, command: Command) => {
       const { showEvents } = await import('../events.js');
       await showEvents(command.optsWithGlobals<ViewOptions>());
+    });
+  example(program.command('top'), 'sluice top --sort out')
+    .description('Show ports, flows, bytes and agents, once a second')
+    .addOption(socketOption())
+    .option('--once', 'print it once, as a table')
+    .option('--json', 'print a JSON object a line')
+    .addOption(new Option('--sort <by>', 'what comes first (default: id)').choices(SORTS))
+    .option('--filter <text>', 'only ports with this text in their spec')
+    .action(async (_: unknown, command: Command) => {
+      const { showTop } = await import('../top/top.js');
+      await showTop(command.optsWithGlobals<TopOptions>());
     });
 }

@@ -1,0 +1,69 @@
+/** What the bus tells once a second. The keys are those of `--json`: documented in docs/top.md. */
+import { z } from 'zod';
+
+const count = z.int().nonnegative();
+const counts = z.record(z.string(), count);
+
+const portStatsSchema = z.object({
+  id: count,
+  flows: count,
+  accepted: count,
+  refused: count,
+  shed: count,
+  bytesIn: count,
+  bytesOut: count,
+  packetsIn: count,
+  packetsOut: count,
+  drops: counts,
+  connects: z.array(count),
+  connectMicros: count,
+});
+
+export const stateSchema = z.object({
+  time: z.iso.datetime(),
+  ports: z.array(
+    z.object({
+      id: count,
+      spec: z.object({
+        proto: z.string(),
+        parentIP: z.string().exactOptional(),
+        parentPort: z.int(),
+        childIP: z.string().exactOptional(),
+        childPort: z.int(),
+      }),
+      stats: portStatsSchema.exactOptional(),
+    }),
+  ),
+  agents: z.array(
+    z.object({
+      pid: count,
+      state: z.enum(['serving', 'draining']),
+      since: z.iso.datetime(),
+      cpuSeconds: z.number(),
+      residentBytes: count,
+    }),
+  ),
+  agentRestarts: count,
+  pipes: count,
+  sourceIP: z.object({
+    protos: z.record(
+      z.string(),
+      z.object({ kept: z.boolean(), reason: z.string().exactOptional() }),
+    ),
+    flows: z.object({ kept: count, without: counts }),
+  }),
+  transports: z.record(
+    z.string(),
+    z.object({
+      flows: count,
+      accepted: count,
+      refused: count,
+      shed: count,
+      sourceKept: count,
+      sourceLost: counts,
+      drops: counts,
+    }),
+  ),
+});
+
+export type State = z.infer<typeof stateSchema>;

@@ -1,0 +1,96 @@
+/** top: how everything stands, once a second: on a whole terminal, or as lines. */
+import { SluiceError } from '../../../msg/errors.js';
+import { complain } from '../report.js';
+import { type SocketOptions, socketPathOf } from '../socket.js';
+import { endWithReader } from '../terminal.js';
+import { watchTopic } from '../watch.js';
+import { draw, plainTable } from './draw.js';
+import { Rates, type Table } from './rows.js';
+import { Screen } from './screen.js';
+import { type State, stateSchema } from './state.js';
+import { FIRST_VIEW, pressed, type Sort, type View, visible } from './view.js';
+
+export interface TopOptions extends SocketOptions {
+  readonly once?: true;
+  readonly json?: true;
+  readonly sort?: Sort;
+  readonly filter?: string;
+}
+
+/** Ends the process when the user does, or after what `--once` asks for. */
+export async function showTop(options: TopOptions): Promise<never> {
+  const api = socketPathOf(options);
+  endWithReader();
+  const isLive = process.stdout.isTTY && !options.once && !options.json;
+  if (isLive) return live(api, options);
+  const rates = new Rates();
+  return watchStates(api, (state, isFirst) => {
+    if (options.json) print([JSON.stringify(state)]);
+    else {
+      const table = rates.next(state);
+      // Rates need two.
+      if (isFirst) return;
+      print(plainTable(filtered(table, options)));
+    }
+    if (options.once) process.exit(0);
+  });
+}
+
+async function live(api: string, { sort, filter }: TopOptions): Promise<never> {
+  const rates = new Rates();
+  let table: Table | undefined;
+  let view: View = { ...FIRST_VIEW, ...(sort && { sort }), ...(filter && { filter }) };
+  const show = () => {
+    if (table === undefined) return;
+    const look = { ...screen.size, isColoured: !process.env['NO_COLOR'], isUtf8: isUtf8() };
+    screen.draw(draw(table, view, look));
+  };
+  using screen = new Screen(process.stdin, process.stdout, (key) => {
+    view = pressed(view, key, table === undefined ? [] : visible(table, view));
+    if (view.isOver) process.exit(0);
+    show();
+  });
+  process.stdout.on('resize', show);
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(0));
+  // Awaited: the screen is closed before an error is told.
+  return await watchStates(api, (state) => {
+    const next = rates.next(state);
+    if (!view.isPaused) table = next;
+    show();
+  });
+}
+
+function watchStates(
+  api: string,
+  onState: (state: State, isFirst: boolean) => void,
+): Promise<never> {
+  let isFirst = true;
+  return watchTopic(api, 'state', {
+    onWatching() {},
+    onMissed: (messages) => complain(`${messages} seconds were missed: this reader is too slow`),
+    onMessage(message) {
+      const { success, data, error } = stateSchema.safeParse(message);
+      if (!success) {
+        const what =
+          'the driver tells its state in another form; run `sluice reload`, or use its own version of sluice';
+        throw new SluiceError('ERR_STATE', what, { cause: error });
+      }
+      onState(data, isFirst);
+      isFirst = false;
+    },
+  });
+}
+
+function filtered(table: Table, { sort = FIRST_VIEW.sort, filter = '' }: TopOptions): Table {
+  return { ...table, ports: visible(table, { ...FIRST_VIEW, sort, filter }) };
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+}
+
+/** locale(7): the first that is set counts. */
+function isUtf8(): boolean {
+  const { LC_ALL, LC_CTYPE, LANG } = process.env;
+  return /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '');
+}
