@@ -28,7 +28,6 @@ const BACKLOG = 128;
 export type RemovePath = () => Promise<void>;
 
 /**
-/**
  * Listens on `path`, mode 0600, with the server that `listen` starts on the path that it is given.
  * Resolves with a function that removes the path if it is still ours; call it before the server
  * closes.
