@@ -21,8 +21,8 @@ import { AGENT_FDS } from './agent-fds.js';
 import { foundProcess, type RunningProcess, spawnAgent } from './agent-process.js';
 import type { Poller } from './poller.js';
 
-/** From the start of nsenter to the agent's hello. So long only for a cold, busy disk. */
-const START_TIMEOUT_MS = 20_000;
+/** From the start of nsenter to the agent's hello. So long only for a cold disk or a busy processor. */
+const START_TIMEOUT_MS = 60_000;
 /** For the hello of an agent that runs already. */
 const ADOPT_TIMEOUT_MS = 3000;
 /** From asking it to end to SIGKILL. */
