@@ -30,12 +30,12 @@ const inEmulatedMachine: TestProjectConfiguration[] = [
     extends: true,
     test: {
       name: 'sctp',
-      include: ['test/sctp/**/*.test.ts'],
+      include: ['test/sctp/**/*.test.ts', 'test/namespaces/sctp-refusal.test.ts'],
       setupFiles,
       isolate: false,
       fileParallelism: false,
-      testTimeout: 120_000,
-      hookTimeout: 240_000,
+      testTimeout: 240_000,
+      hookTimeout: 360_000,
     },
   },
 ];

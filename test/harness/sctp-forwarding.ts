@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import type { PortDriverInfo, Spec } from '../../dist/msg/port.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
-import type { Driver } from '../../dist/parent/driver.js';
+import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
 import { serve } from '../../dist/parent/serve.js';
 import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
-import { type Namespace, makeHost } from './namespaces.js';
+import { type Namespace, enter, makeHost } from './namespaces.js';
+import { type Program, start } from './processes.js';
 import { IPPROTO_SCTP } from './sctp-abi.js';
 import { SctpSocket, listenSctp, unboundSctp } from './sctp-socket.js';
 import { SocketsInside } from './sockets-inside.js';
 import { AgentProbe, findAgent } from './tcp-agent.js';
 import { until } from './wait.js';
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 15_000;
 
 export interface Association {
   readonly client: SctpSocket;
@@ -30,10 +31,12 @@ export interface AssociationOptions {
 }
 
 export class SctpForwarding {
+  readonly #namespace: Namespace;
   readonly #driver: Driver;
   readonly #inside: SocketsInside;
 
   constructor(cleanup: Cleanup, namespace: Namespace, driver: Driver) {
+    this.#namespace = namespace;
     this.#driver = driver;
     this.#inside = new SocketsInside(cleanup, namespace, IPPROTO_SCTP);
   }
@@ -75,13 +78,18 @@ export class SctpForwarding {
     await this.#driver.removePort(id);
   }
 
+  /** Starts a program in the namespace. */
+  start(cleanup: Cleanup, command: readonly string[]): Promise<Program> {
+    return start(cleanup, enter(this.#namespace, ...command));
+  }
+
   async unboundInside(cleanup: Cleanup, ip = '127.0.0.1'): Promise<SctpSocket> {
     return new SctpSocket(cleanup, await this.#inside.take(familyOf(ip)));
   }
 
-  /** Listens in the namespace, on a free port. */
-  async listen(cleanup: Cleanup, ip = '127.0.0.1'): Promise<SctpSocket> {
-    return (await this.unboundInside(cleanup, ip)).bind(ip, 0).listen(128);
+  /** Listens in the namespace, on a free port where none is given. */
+  async listen(cleanup: Cleanup, ip = '127.0.0.1', port = 0): Promise<SctpSocket> {
+    return (await this.unboundInside(cleanup, ip)).bind(ip, port).listen(128);
   }
 
   /** One association through a port of its own. */
@@ -103,11 +111,14 @@ export class SctpForwarding {
 }
 
 /** A driver with its agent in a new namespace. */
-export async function startSctpForwarding(cleanup: Cleanup): Promise<SctpForwarding> {
+export async function startSctpForwarding(
+  cleanup: Cleanup,
+  driver: DriverOptions = {},
+): Promise<SctpForwarding> {
   const namespace = await makeHost(cleanup);
   const stateDir = temporaryFolder(cleanup);
   const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [] });
+  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
   cleanup.defer(() => serving.close());
   return new SctpForwarding(cleanup, namespace, serving.manager as Driver);
 }

@@ -8,8 +8,7 @@ import * as abi from './sctp-abi.js';
 import { type End, KernelSocket, newSocket } from './socket.js';
 import { until } from './wait.js';
 
-/** Programs take their time in an emulated machine. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 15_000;
 const LARGEST_MESSAGE_BYTES = 2 << 20;
 const IOVEC_OFFSET = 56;
 const CONTROL_OFFSET = 128;

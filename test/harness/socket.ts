@@ -122,9 +122,13 @@ export class KernelSocket {
 
 /** A new non-blocking socket of the namespace that this process is in. */
 export function newSocket(family: number, protocol: number): Fd {
+  return new Fd(must(libc.socket(family, typeFor(protocol), protocol), 'socket'));
+}
+
+/** What a non-blocking socket of the protocol is made with. */
+export function typeFor(protocol: number): number {
   const kind = protocol === linux.IPPROTO_UDP ? linux.SOCK_DGRAM : linux.SOCK_STREAM;
-  const type = kind | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
-  return new Fd(must(libc.socket(family, type, protocol), 'socket'));
+  return kind | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
 }
 
 function placeAddress(ip: string, port: number): number {

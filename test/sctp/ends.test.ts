@@ -9,7 +9,7 @@ import { perSuite, perTest } from '../harness/suite.js';
 import { payload } from '../harness/tcp-payload.js';
 import { until } from '../harness/wait.js';
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 15_000;
 const SO_SNDBUF = 7;
 
 describe('the end of a forwarded association', () => {

@@ -8,7 +8,7 @@ import { KernelPoll, readable } from '../harness/tcp-kernel.js';
 import { payload } from '../harness/tcp-payload.js';
 import { until } from '../harness/wait.js';
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 15_000;
 const MIB = 1 << 20;
 const EMSGSIZE = -90;
 const { EPOLLET, EPOLLOUT, SOL_SOCKET, SO_SNDBUF } = linux;

@@ -7,7 +7,6 @@ import { setUpSourceAddressing } from '../../dist/parent/source-address/set-up.j
 import {
   CLIENT_ADDRESS,
   HOST_ADDRESS,
-  type Namespace,
   makeClient,
   makeHost,
   runIn,
@@ -26,25 +25,26 @@ const PORT = 5000;
 describeWith([userNamespaces, tool('ip'), tool('nft')], 'the kernel', () => {
   const suite = perSuite();
   const test = perTest();
-  let child: Namespace;
-  let container: Namespace;
+  let inside: SocketsInside;
+  let inContainer: SocketsInside;
 
   beforeAll(async () => {
-    child = await makeHost(suite);
-    container = await makeClient(suite, child);
+    const child = await makeHost(suite);
+    const container = await makeClient(suite, child);
+    inside = new SocketsInside(suite, child, abi.IPPROTO_SCTP);
+    inContainer = new SocketsInside(suite, container, abi.IPPROTO_SCTP);
     await runIn(container, ['ip', 'route', 'add', 'default', 'via', HOST_ADDRESS.v6]);
     await setUpSourceAddressing(child);
   });
 
-  async function unbound(namespace: Namespace, ip: string): Promise<SctpSocket> {
-    const sockets = new SocketsInside(test, namespace, abi.IPPROTO_SCTP);
+  async function unbound(sockets: SocketsInside, ip: string): Promise<SctpSocket> {
     return new SctpSocket(test, await sockets.take(familyOf(ip)));
   }
 
   it('connects from a foreign IPv6 address, with IPV6_TRANSPARENT and our marks', async () => {
-    const server = await unbound(container, CLIENT_ADDRESS.v6);
+    const server = await unbound(inContainer, CLIENT_ADDRESS.v6);
     server.bind(CLIENT_ADDRESS.v6, 80).listen(1);
-    const socket = await unbound(child, FOREIGN.v6);
+    const socket = await unbound(inside, FOREIGN.v6);
     socket.setOption(IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
     socket.setOption(linux.SOL_SOCKET, linux.SO_MARK, OUT_MARK);
     socket.bind(FOREIGN.v6, PORT).connect(CLIENT_ADDRESS.v6, 80);
@@ -55,7 +55,7 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'the kernel', () => {
   });
 
   it('refuses a foreign IPv4 address, even with IP_TRANSPARENT', async () => {
-    const socket = (await unbound(child, FOREIGN.v4)).setOption(IPPROTO_IP, IP_TRANSPARENT, 1);
+    const socket = (await unbound(inside, FOREIGN.v4)).setOption(IPPROTO_IP, IP_TRANSPARENT, 1);
     expect(() => socket.bind(FOREIGN.v4, PORT)).toThrow('EADDRNOTAVAIL');
   });
 });
