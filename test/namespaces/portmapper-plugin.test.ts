@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, it } from 'vitest';
+import { createApiClient } from '../../dist/parent/api/client.js';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit, tool } from '../harness/needs.js';
@@ -213,7 +214,10 @@ describeWith([rootlesskit(2), tool('curl')], 'the plugin of a driver that lacks 
     expect(six).toMatchObject({ DiscardReq: true, NAT: null, FrontendPort: port });
     expect(six?.Error).toMatch(/^protocol tcp6 is not supported by port driver sluice, /);
     expect(other).toMatchObject({ DiscardReq: true, NAT: null, FrontendPort: 99 });
-    expect(other?.Error).toMatch(/^protocol sctp6 is not supported by port driver sluice, /);
+    const { portDriver } = await createApiClient(child.socket).info();
+    expect(other?.Error).toBe(
+      `protocol sctp6 is not supported by port driver sluice, which publishes ${portDriver?.protos?.join(', ')}`,
+    );
     expect(await list(child)).toHaveLength(1);
     const unmapped = await post(child, '/PortMapper.UnmapPorts', { PortBindings });
     expect(unmapped).toEqual({ status: 200, body: { Err: '' } });

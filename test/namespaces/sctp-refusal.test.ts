@@ -31,7 +31,8 @@ describeWith([userNamespaces, tool('ip')], 'SCTP', () => {
 
   beforeAll(async () => {
     host = await makeHost(suite);
-    driver = await startDriver(suite, host, { endpoints: [['127.0.0.1', 80]] });
+    const command = ['sh', '-c', 'echo serving; exec sleep infinity'];
+    driver = await startDriver(suite, host, { command });
   });
 
   it('is among the protocols exactly where the kernel has it', async () => {

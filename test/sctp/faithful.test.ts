@@ -1,13 +1,16 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Spec } from '../../dist/msg/port.js';
 import {
   type Association,
   type SctpForwarding,
   startSctpForwarding,
 } from '../harness/sctp-forwarding.js';
-import { connectSctp, listenSctp } from '../harness/sctp-socket.js';
+import { type SctpSocket, connectSctp, listenSctp } from '../harness/sctp-socket.js';
 import { perSuite, perTest } from '../harness/suite.js';
 import { payload } from '../harness/tcp-payload.js';
+import { until } from '../harness/wait.js';
 
+const DEADLINE_MS = 15_000;
 const KIB = 1024;
 const SO_SNDBUF = 7;
 const FAMILIES = [
@@ -44,7 +47,8 @@ describe('a forwarded association', () => {
       ] as const) {
         for (const { data, ...label } of messages) {
           await from.deliver(data, label);
-          expect(await to.message()).toEqual({ data, ...label });
+          const { data: received, ...itsLabel } = await to.message();
+          expect([received.equals(data), itsLabel]).toEqual([true, label]);
         }
       }
     });
@@ -65,7 +69,7 @@ describe('a forwarded association', () => {
     expect(await client.message()).toMatchObject({ stream: 6 });
   });
 
-  it.each([200, 416])('carries a message of %i KiB both ways', async (kib) => {
+  it.each([256, 416])('carries a message of %i KiB both ways', async (kib) => {
     const { client, server } = await forwarding.association(test, {
       prepare: (...sockets) =>
         sockets.forEach((socket) => socket.setOption(1, SO_SNDBUF, 512 * KIB)),
@@ -107,8 +111,53 @@ describe('a forwarded association', () => {
     const listener = await forwarding.listen(test, ip);
     const port = await forwarding.publish(listener.port, { parentIP: ip, childIP: ip });
     listener.close();
+    const { refused } = await forwarding.stats();
     const client = connectSctp(test, port, ip);
     expect(await client.outcome()).toEqual({ messages: [], cutBytes: 0, end: 'ECONNRESET' });
+    expect((await forwarding.stats()).refused).toBe(refused + 1);
     await forwarding.idle();
+  });
+
+  describe('to a port with', () => {
+    const PORT = 2905;
+    const REFUSED = 'ECONNREFUSED';
+
+    /** Which server a client reaches there, by its address; else how the association ended. */
+    async function reached(ip: string, servers: Readonly<Record<string, SctpSocket>>) {
+      const client = connectSctp(test, PORT, ip);
+      const answer = () => {
+        const next = client.next();
+        if (typeof next === 'string') return next;
+        return Object.keys(servers).find((name) => servers[name]?.tryAccept(test));
+      };
+      return until(answer, DEADLINE_MS, 'a server, or the end');
+    }
+
+    it.each<readonly [string, readonly Partial<Spec>[], readonly [v4: string, v6: string]]>([
+      ['sctp on an empty parentIP', [{ parentIP: '' }], ['127.0.0.1', '127.0.0.1']],
+      ['sctp on 0.0.0.0', [{ parentIP: '0.0.0.0', childIP: '::1' }], ['::1', '::1']],
+      ['sctp on ::', [{ parentIP: '::' }], ['127.0.0.1', '127.0.0.1']],
+      ['sctp4', [{ proto: 'sctp4', parentIP: '' }], ['127.0.0.1', REFUSED]],
+      ['sctp6', [{ proto: 'sctp6', parentIP: '' }], [REFUSED, '127.0.0.1']],
+      ['sctp on ::1 and no childIP', [{ parentIP: '::1' }], [REFUSED, '::1']],
+      [
+        'sctp4 and sctp6 side by side, and TCP beside them',
+        [
+          { proto: 'sctp4', parentIP: '0.0.0.0', childIP: '127.0.0.1' },
+          { proto: 'sctp6', parentIP: '::', childIP: '::1' },
+          { proto: 'tcp', parentIP: '', childIP: '127.0.0.1' },
+        ],
+        ['127.0.0.1', '::1'],
+      ],
+    ])('%s comes by the addresses that TCP would', async (_, specs, heard) => {
+      const four = await forwarding.listen(test);
+      const six = await forwarding.listen(test, '::1', four.port);
+      const servers = { '127.0.0.1': four, '::1': six };
+      for (const spec of specs) {
+        await forwarding.publish(four.port, { childIP: '', parentPort: PORT, ...spec });
+      }
+      expect([await reached('127.0.0.1', servers), await reached('::1', servers)]).toEqual(heard);
+      for (let left = specs.length; left > 0; left--) await forwarding.unpublish(PORT);
+    });
   });
 });

@@ -13,9 +13,11 @@ import { perSuite, perTest } from '../harness/suite.js';
 import { payload } from '../harness/tcp-payload.js';
 import { until } from '../harness/wait.js';
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 15_000;
 const LARGEST_BYTES = 1024 * 1024;
 const STREAMS = 10;
+/** Of each port. */
+const MOST_FLOWS = 2;
 const SO_SNDBUF = 7;
 
 function numbered(index: number): Buffer {
@@ -53,7 +55,7 @@ describe('forwarded associations', () => {
   let forwarding: SctpForwarding;
 
   beforeAll(async () => {
-    forwarding = await startSctpForwarding(suite);
+    forwarding = await startSctpForwarding(suite, { maxFlowsPerPort: MOST_FLOWS });
   });
 
   async function dropped(reason: Drop): Promise<number> {
@@ -141,6 +143,30 @@ describe('forwarded associations', () => {
     expect([messages.map(({ data }) => String(data)), end]).toEqual([['fine'], 'ECONNRESET']);
     expect((await client.outcome()).end).toBe('ECONNRESET');
     expect(await dropped('stream')).toBe(before + 1);
+  });
+
+  it('over the limit of their port end by ABORT at once, until another one has ended', async () => {
+    const before = await forwarding.stats();
+    const listener = await forwarding.listen(test);
+    const port = await forwarding.publish(listener.port);
+    const first = connectSctp(test, port);
+    for (const client of [first, connectSctp(test, port)]) {
+      await client.deliver('within');
+      await (await listener.accept(test)).message();
+    }
+    expect((await connectSctp(test, port).outcome()).end).toBe('ECONNRESET');
+    const { flows, accepted, shed } = await forwarding.stats();
+    expect({ flows, accepted: accepted - before.accepted, shed: shed - before.shed }).toEqual({
+      flows: MOST_FLOWS,
+      accepted: MOST_FLOWS,
+      shed: 1,
+    });
+    first.reset();
+    const hasRoom = async () => (await forwarding.stats()).flows < MOST_FLOWS;
+    await until(hasRoom, DEADLINE_MS, 'room for another');
+    await connectSctp(test, port).deliver('again');
+    const server = await listener.accept(test);
+    expect(String((await server.message()).data)).toBe('again');
   });
 
   describe('one direction', () => {
