@@ -5,7 +5,7 @@
  * - none: in the page's shell, to its end, which must be a success
  * - `background until="COMMAND"`: goes on until the page's end; the next block waits for COMMAND
  * - `exits=N`: in a subshell, with that exit code
- * - `install`: on the machine itself, before all others: it needs the package registry
+ * - `machine`: in a checkout on the machine itself, before all others: it needs the package registry
  * - `not-run: REASON`
  *
  * A block of the language `text` behind one of `sh` is its output, "..." standing for anything.
@@ -66,7 +66,7 @@ export function scriptOf({ blocks }: Page, prelude: string): Script {
 
 function commandsOf({ words, text }: Block): string[] {
   if (words === '') return [text];
-  if (words === 'install' || words.startsWith('not-run: ')) return [];
+  if (words === 'machine' || words.startsWith('not-run: ')) return [];
   const [, code] = /^exits=(\d+)$/.exec(words) ?? [];
   if (code !== undefined) return [`(\n${text}\n) && code=0 || code=$?; [ $code = ${code} ]`];
   const [, until] = /^background until="(.*)"$/.exec(words) ?? [];
