@@ -49,6 +49,7 @@ describeWith([tool('rootlesskit'), userNamespaces], 'the package', () => {
       'dist/man',
       'dist/msg',
       'dist/parent',
+      'dist/schema',
       'examples/publish.ts',
       'package.json',
       'scripts/docker-rootlesskit',
