@@ -64,7 +64,7 @@ describeWith(NEEDS, 'source addressing where something is missing', () => {
       ipv4: false,
       ipv6: false,
       via: 'none',
-      reason: 'ip: not done within 10000 ms',
+      reason: 'ip: not done within 5000 ms',
     });
   });
 

@@ -8,7 +8,7 @@ import type { ChildContext } from '../../msg/port.js';
 import { nsenterOptions } from '../nsenter.js';
 
 /** Each takes a few milliseconds. The driver is not ready before they are done, or given up. */
-const TIME_LIMIT_MS = 10_000;
+const TIME_LIMIT_MS = 5000;
 
 export interface Outcome {
   readonly stdout: string;
