@@ -87,7 +87,10 @@ function addAttach(program: Command, exitWith: ExitWith): void {
       new Option(
         '--child-host-ip <which>',
         'address that engines write DNAT rules for (default: loopback)',
-      ).choices(['loopback', 'tap']),
+      )
+        .choices(['loopback', 'tap'])
+        // Refused in the same words as on rootlesskit's command line.
+        .argParser((text) => text),
     )
     .addOption(logLevelOption())
     .addOption(logFormatOption())
