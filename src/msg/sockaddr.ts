@@ -10,6 +10,11 @@ export interface Address {
   readonly port: number;
 }
 
+/** As in a URL: an IPv6 address in brackets. */
+export function formatAddress({ ip, port }: Address): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
 /** Checks an address from another process; its port is `leastPort` to 65535. */
 export function parseAddress(fields: Fields, leastPort = 1): Address {
   const ip = text(fields, 'ip');

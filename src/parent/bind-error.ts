@@ -5,6 +5,7 @@ import { SluiceError } from '../msg/errors.js';
 import { allocate, getrlimit } from '../msg/libc.js';
 import { RLIMIT_NOFILE } from '../msg/linux.js';
 import { type Proto, transportOf } from '../msg/port.js';
+import { formatAddress } from '../msg/sockaddr.js';
 import { readSysctl, setSysctl } from './sysctl.js';
 import { findHolder, type Holder } from './socket-holder.js';
 
@@ -25,8 +26,8 @@ const DISABLE_IPV6 = 'net.ipv6.conf.all.disable_ipv6';
 /** `errnoName` is that of socket(2), bind(2) or listen(2), for example `EACCES`. */
 export async function explainBindError(errnoName: string, at: BindTarget): Promise<SluiceError> {
   const { code, reason } = await explain(errnoName, at);
-  const host = isIPv6(at.address) ? `[${at.address}]` : at.address;
-  return new SluiceError(code, `cannot listen on ${host}:${at.port}/${at.proto}: ${reason}`);
+  const where = `${formatAddress({ ip: at.address, port: at.port })}/${at.proto}`;
+  return new SluiceError(code, `cannot listen on ${where}: ${reason}`);
 }
 
 interface Explanation {

@@ -4,7 +4,7 @@ import type { ShedCounts } from '../msg/overload.js';
 import type { SourceIPInfo } from '../msg/port.js';
 import type { PortStats } from '../msg/port-stats.js';
 import type { Aborted, Refused } from '../msg/reports.js';
-import type { Address } from '../msg/sockaddr.js';
+import { formatAddress } from '../msg/sockaddr.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { AgentProcess } from './agent.js';
 import type { Agents } from './agents.js';
@@ -33,7 +33,7 @@ export class Observer {
   onRefused({ id: port, flows, client }: Refused): void {
     const spec = this.#table.specOf(port);
     if (spec === undefined) return;
-    this.#emit({ type: 'flowRefused', port, spec, flows, client: written(client) });
+    this.#emit({ type: 'flowRefused', port, spec, flows, client: formatAddress(client) });
   }
 
   onAborted({ id: port, flows, reason }: Aborted): void {
@@ -78,8 +78,4 @@ export class Observer {
 
 function statsOf(stats: PortStats | undefined): { stats?: PortStats } {
   return stats === undefined ? {} : { stats };
-}
-
-function written({ ip, port }: Address): string {
-  return `${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
 }

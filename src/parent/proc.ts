@@ -13,14 +13,17 @@ export interface ProcessStat {
 /** Throws the errno of a process that has ended. */
 export function processStat(pid: number): ProcessStat {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The name stands in brackets, and may have some of its own; the 4th field is the parent.
-  const nameEnd = stat.lastIndexOf(')');
-  const fields = stat.slice(nameEnd + 2).split(' ');
+  const fields = fieldsAfterName(stat);
   return {
-    name: stat.slice(stat.indexOf('(') + 1, nameEnd),
+    name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
     parentPid: Number(fields[1]),
     startTicks: Number(fields[19]),
   };
+}
+
+/** From the 3rd field on. The 2nd, the name, stands in brackets and may have some of its own. */
+export function fieldsAfterName(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 export function allPids(): number[] {

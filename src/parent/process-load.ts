@@ -1,5 +1,6 @@
 /** What a process costs: proc_pid_stat(5). */
 import { readFile } from 'node:fs/promises';
+import { fieldsAfterName } from './proc.js';
 
 /** USER_HZ, which every architecture of ours has. */
 const TICKS_PER_SECOND = 100;
@@ -16,11 +17,7 @@ export interface ProcessLoad {
 export async function processLoad(pid: number): Promise<ProcessLoad | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined);
   if (stat === undefined) return undefined;
-  // After the name in brackets comes the third field.
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number);
+  const fields = fieldsAfterName(stat).map(Number);
   const [userTicks = 0, systemTicks = 0] = fields.slice(11);
   const [residentPages = 0] = fields.slice(21);
   return {

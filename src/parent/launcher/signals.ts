@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { fieldsAfterName } from '../proc.js';
 
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
@@ -31,9 +32,9 @@ export function forwardSignals(child: ChildProcess, isHeld: () => boolean): () =
 
 /** Whether our process group is the foreground one of a terminal. */
 function inForeground(): boolean {
-  // proc_pid_stat(5): after the name in brackets come state, ppid, pgrp, session, tty_nr, tpgid.
+  // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid.
   const stat = readFileSync('/proc/self/stat', 'latin1');
-  const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [, , group, , terminal, foreground] = fieldsAfterName(stat);
   return terminal !== '0' && foreground === group;
 }
 

@@ -7,6 +7,7 @@
 
 import { isIPv6 } from 'node:net';
 import { SluiceError } from '../../msg/errors.js';
+import { formatAddress } from '../../msg/sockaddr.js';
 import { unmapped } from './compare.js';
 import { type PortBinding, PROTOCOL } from './contract.js';
 
@@ -54,7 +55,7 @@ function ruleOf({ nat, proto, ip, port }: PortBinding): string[] {
   if (nat === undefined || name === undefined || ip === '') return [];
   const [from, to] = [unmapped(nat.ip), unmapped(ip)];
   const isV6 = isIPv6(from);
-  const target = isIPv6(to) ? `[${to}]:${port}` : `${to}:${port}`;
+  const target = formatAddress({ ip: to, port });
   if (isV6 !== isIPv6(to)) return [`# no NAT from ${from} port ${nat.port}/${name} to ${target}`];
   const family = isV6 ? 'ip6' : 'ip';
   return [`${family} daddr ${from} ${name} dport ${nat.port} dnat ${family} to ${target}`];

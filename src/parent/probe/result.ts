@@ -1,6 +1,7 @@
 /** What a probe found out, and what that means to its user. */
 import type { Address } from '../../msg/sockaddr.js';
-import { type Endpoint, formatAddress } from './target.js';
+import { formatAddress } from '../../msg/sockaddr.js';
+import type { Endpoint } from './target.js';
 
 export interface ProbeOptions {
   /** UDP sends it as one datagram, an empty one too; without it TCP and SCTP only connect. */

@@ -45,7 +45,3 @@ export async function endpointsOf({ host, port, transport }: Target): Promise<En
     throw new SluiceError('ERR_NAME', text, { cause: error });
   }
 }
-
-export function formatAddress({ ip, port }: Address): string {
-  return isIPv6(ip) ? `[${ip}]:${port}` : `${ip}:${port}`;
-}
