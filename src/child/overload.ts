@@ -9,13 +9,12 @@
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { type FlowLimits, NO_LIMITS, type ShedCounts, type ShedReason } from '../msg/overload.js';
-import type { Clock } from './reactor.js';
+import { ReportClock } from './report-clock.js';
 
 /** What V8 may ask for at once while its young generation grows, and then some. */
 const HEADROOM_BYTES = 64 * 1024 * 1024;
 /** Too short for the flows accepted meanwhile to use up the headroom. */
 const HEADROOM_MAX_AGE_MS = 10;
-const REPORT_MS = 1000;
 
 const REASONS: ReadonlyMap<number, ShedReason> = new Map([
   [linux.EMFILE, 'files'],
@@ -37,20 +36,25 @@ export interface FlowCount {
   makeRoom?(reason: ShedReason): boolean;
 }
 
-export class Overload implements Clock {
+export class Overload extends ReportClock {
   limits: FlowLimits = NO_LIMITS;
   /** As `makeRoom` of a port, among all flows. */
   makeRoom: NonNullable<FlowCount['makeRoom']> = () => false;
-  readonly #report: (counts: ShedCounts) => void;
+  readonly #tell: (counts: ShedCounts) => void;
   #flows = 0;
   #counts = noCounts();
-  #reportAt = Infinity;
   #hasMemory = true;
   #memoryCheckedAt = -Infinity;
 
-  /** `report` is called at most once in REPORT_MS, with what was shed since the last time. */
+  /** `report` is called at most once a second, with what was shed since the last time. */
   constructor(report: (counts: ShedCounts) => void) {
-    this.#report = report;
+    super();
+    this.#tell = report;
+  }
+
+  /** All that were admitted and haven't left. */
+  get flows(): number {
+    return this.#flows;
   }
 
   /** Counts one more flow, which must be `left` in the end; or says why there must be none. */
@@ -73,17 +77,11 @@ export class Overload implements Clock {
 
   shed(reason: ShedReason): void {
     this.#counts[reason]++;
-    if (this.#reportAt === Infinity) this.#reportAt = performance.now() + REPORT_MS;
+    this.gathered();
   }
 
-  nextMs(now: number): number {
-    return this.#reportAt === Infinity ? -1 : Math.max(0, Math.ceil(this.#reportAt - now));
-  }
-
-  expire(now: number): void {
-    if (now < this.#reportAt) return;
-    this.#reportAt = Infinity;
-    this.#report(this.#counts);
+  protected override report(): void {
+    this.#tell(this.#counts);
     this.#counts = noCounts();
   }
 

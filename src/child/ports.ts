@@ -118,15 +118,9 @@ export class AgentPorts {
     this.#reactor.addClock({
       nextMs: (now) => Math.min(Math.max(0, Math.ceil(limit - now)), LONGEST_WAIT_MS),
       expire: (now) => {
-        if (now >= limit || this.#flows === 0) onDrained();
+        if (now >= limit || this.#overload.flows === 0) onDrained();
       },
     });
-  }
-
-  get #flows(): number {
-    let flows = 0;
-    for (const forwarder of Object.values(this.#forwarders)) flows += forwarder.stats().flows;
-    return flows;
   }
 
   setSourceFamilies(families: SourceFamilies): void {

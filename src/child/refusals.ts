@@ -1,9 +1,8 @@
 /** Flows that no server took, told to the parent at most once a second for each port. */
 
 import { type Address, decodeSockAddr } from '../msg/sockaddr.js';
-import type { Clock } from './reactor.js';
+import { ReportClock } from './report-clock.js';
 
-const REPORT_MS = 1000;
 /** Ports told about at a time; those beyond have their counters. */
 const MAX_PORTS = 64;
 
@@ -16,13 +15,13 @@ interface Refused {
 /** Tells of so many flows (UDP: datagrams) of a port since the last time, and the last client. */
 export type ReportRefused = (port: number, flows: number, client: Address) => void;
 
-export class Refusals implements Clock {
-  readonly #report: ReportRefused;
+export class Refusals extends ReportClock {
+  readonly #tell: ReportRefused;
   readonly #refused = new Map<number, Refused>();
-  #reportAt = Infinity;
 
   constructor(report: ReportRefused) {
-    this.#report = report;
+    super();
+    this.#tell = report;
   }
 
   add(port: number, client: Uint8Array): void {
@@ -33,18 +32,12 @@ export class Refusals implements Clock {
     } else if (this.#refused.size < MAX_PORTS) {
       this.#refused.set(port, { flows: 1, client });
     }
-    if (this.#reportAt === Infinity) this.#reportAt = performance.now() + REPORT_MS;
+    this.gathered();
   }
 
-  nextMs(now: number): number {
-    return this.#reportAt === Infinity ? -1 : Math.max(0, Math.ceil(this.#reportAt - now));
-  }
-
-  expire(now: number): void {
-    if (now < this.#reportAt) return;
-    this.#reportAt = Infinity;
+  protected override report(): void {
     for (const [port, { flows, client }] of this.#refused) {
-      this.#report(port, flows, decodeSockAddr(new DataView(client.buffer, client.byteOffset)));
+      this.#tell(port, flows, decodeSockAddr(new DataView(client.buffer, client.byteOffset)));
     }
     this.#refused.clear();
   }
