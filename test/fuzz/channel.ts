@@ -2,64 +2,12 @@
 import * as fc from 'fast-check';
 import { isDeepStrictEqual } from 'node:util';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
-import { CONNECT_BUCKETS_MS } from '../../src/msg/port-stats.js';
-import { parseToAgent, parseToParent, PROTOCOL_VERSION } from '../../src/msg/protocol.js';
+import { parseToAgent, parseToParent } from '../../src/msg/protocol.js';
+import { TO_AGENT, TO_PARENT } from '../unit/support/messages.js';
 import { damaged, damagedBytes } from './garbage.js';
 import { must, outcome, targetOf } from './target.js';
 
-const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: 4711 };
-const ADDRESS = { ip: '172.17.0.2', port: 80 };
-const SOURCE_LOST = { disabled: 1, loopback: 2, family: 3, overlap: 4, refused: 5 };
-const TRANSPORT = {
-  flows: 2,
-  accepted: 3,
-  refused: 4,
-  shed: 5,
-  sourceKept: 7,
-  sourceLost: SOURCE_LOST,
-  drops: { oversized: 6 },
-};
-const COUNTS = { files: 1, systemFiles: 2, memory: 3, watches: 4, maxFlows: 5, maxFlowsPerPort: 6 };
-
-const PORT_STATS = {
-  id: 3,
-  flows: 1,
-  accepted: 2,
-  refused: 3,
-  shed: 4,
-  bytesIn: 5,
-  bytesOut: 6,
-  packetsIn: 7,
-  packetsOut: 8,
-  drops: { queueFull: 9 },
-  connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
-  connectMicros: 10,
-};
-
-const MESSAGES: readonly object[] = [
-  HELLO,
-  {
-    type: 'addPort',
-    request: 1,
-    fds: 2,
-    port: { id: 3, proto: 'tcp', dial: [ADDRESS], mayHaveRule: true },
-  },
-  { type: 'removePort', request: 2, id: 3 },
-  { type: 'stats', request: 3 },
-  { type: 'limits', request: 4, limits: { maxFlows: 0, maxFlowsPerPort: 9 } },
-  { type: 'udpTimeouts', request: 4, timeouts: { unrepliedMs: 30_000, repliedMs: 180_000 } },
-  { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
-  { type: 'targets', id: 3, targets: [ADDRESS], isProxied: true, isDualStack: false },
-  { type: 'done', request: 1 },
-  { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
-  { type: 'resolve', id: 3 },
-  { type: 'shed', counts: COUNTS },
-  { type: 'refused', id: 3, flows: 2, client: { ip: '198.51.100.7', port: 0 } },
-  { type: 'aborted', id: 3, flows: 2, reason: 'stream' },
-  { type: 'portStats', request: 5, after: 0 },
-  { type: 'portStats', request: 5, ports: [PORT_STATS] },
-  { type: 'stats', request: 2, stats: { ports: 1, pipes: 6, transports: { udp: TRANSPORT } } },
-];
+const MESSAGES: readonly object[] = [...TO_AGENT, ...TO_PARENT];
 
 const stream = fc
   .array(fc.constantFrom(...MESSAGES), { minLength: 1, maxLength: 4 })

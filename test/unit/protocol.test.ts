@@ -2,7 +2,6 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
-import { CONNECT_BUCKETS_MS } from '../../src/msg/port-stats.js';
 import {
   checkVersion,
   fdsOf,
@@ -13,91 +12,8 @@ import {
   type ToAgent,
   type ToParent,
 } from '../../src/msg/protocol.js';
+import { ADD_PORT, HELLO, TO_AGENT, TO_PARENT } from './support/messages.js';
 import { rawFrame } from './support/socketpair.js';
-
-const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: 4711 } as const;
-const AGENT_HELLO = { ...HELLO, transports: ['tcp', 'sctp'] } as const;
-const ADD_PORT = {
-  type: 'addPort',
-  request: 1,
-  fds: 2,
-  port: {
-    id: 3,
-    proto: 'tcp',
-    dial: [{ ip: '127.0.0.1', port: 80 }],
-    mayHaveRule: true,
-    spec: '{}',
-  },
-} as const;
-const PORT_STATS = {
-  id: 3,
-  flows: 1,
-  accepted: 2,
-  refused: 3,
-  shed: 4,
-  bytesIn: 5,
-  bytesOut: 6,
-  packetsIn: 7,
-  packetsOut: 8,
-  drops: { queueFull: 9 },
-  connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
-  connectMicros: 10,
-};
-const TO_AGENT: readonly ToAgent[] = [
-  HELLO,
-  ADD_PORT,
-  { type: 'removePort', request: 2, id: 3 },
-  { type: 'stats', request: 3 },
-  { type: 'portStats', request: 3, after: 512 },
-  { type: 'limits', request: 5, limits: { maxFlows: 0, maxFlowsPerPort: 100 } },
-  { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
-  {
-    type: 'targets',
-    id: 3,
-    targets: [{ ip: '172.17.0.2', port: 80 }],
-    isProxied: true,
-    isDualStack: false,
-  },
-];
-const TO_PARENT: readonly ToParent[] = [
-  AGENT_HELLO,
-  { type: 'done', request: 1 },
-  { type: 'failed', request: 1, code: 'ERR_PORT_ID', message: 'there is no port 3' },
-  { type: 'resolve', id: 3 },
-  { type: 'refused', id: 3, flows: 2, client: { ip: '::1', port: 0 } },
-  { type: 'aborted', id: 3, flows: 2, reason: 'memory' },
-  { type: 'portStats', request: 3, ports: [PORT_STATS] },
-  {
-    type: 'shed',
-    counts: {
-      files: 1,
-      systemFiles: 2,
-      memory: 3,
-      watches: 4,
-      maxFlows: 5,
-      maxFlowsPerPort: 6,
-    },
-  },
-  {
-    type: 'stats',
-    request: 2,
-    stats: {
-      ports: 1,
-      pipes: 6,
-      transports: {
-        udp: {
-          flows: 2,
-          accepted: 3,
-          refused: 4,
-          shed: 5,
-          sourceKept: 7,
-          sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 6, refused: 5 },
-          drops: { oversized: 6 },
-        },
-      },
-    },
-  },
-];
 
 const anything = fc.anything({
   withBigInt: true,
