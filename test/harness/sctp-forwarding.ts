@@ -1,17 +1,16 @@
 /** A driver with its agent in a namespace, and SCTP sockets on both sides of it. */
-import { join } from 'node:path';
 import type { PortDriverInfo, Spec } from '../../dist/msg/port.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
-import { serve } from '../../dist/parent/serve.js';
-import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
-import { type Namespace, enter, makeHost } from './namespaces.js';
+import { type Cleanup, Cleanup as Steps } from './cleanup.js';
+import { servingAgent, startDriver } from './driver.js';
+import { type Namespace, enter } from './namespaces.js';
 import { type Program, start } from './processes.js';
 import { IPPROTO_SCTP } from './sctp-abi.js';
 import { SctpSocket, listenSctp, unboundSctp } from './sctp-socket.js';
 import { SocketsInside } from './sockets-inside.js';
-import { AgentProbe, findAgent } from './tcp-agent.js';
+import { AgentProbe } from './tcp-agent.js';
 import { until } from './wait.js';
 
 const DEADLINE_MS = 15_000;
@@ -42,9 +41,7 @@ export class SctpForwarding {
   }
 
   get agent(): AgentProbe {
-    const agent = findAgent();
-    if (agent === undefined) throw new Error('there is no agent');
-    return agent;
+    return servingAgent();
   }
 
   info(): Promise<PortDriverInfo> {
@@ -113,14 +110,10 @@ export class SctpForwarding {
 /** A driver with its agent in a new namespace. */
 export async function startSctpForwarding(
   cleanup: Cleanup,
-  driver: DriverOptions = {},
+  options: DriverOptions = {},
 ): Promise<SctpForwarding> {
-  const namespace = await makeHost(cleanup);
-  const stateDir = temporaryFolder(cleanup);
-  const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
-  cleanup.defer(() => serving.close());
-  return new SctpForwarding(cleanup, namespace, serving.manager as Driver);
+  const { namespace, driver } = await startDriver(cleanup, options);
+  return new SctpForwarding(cleanup, namespace, driver);
 }
 
 function freePort(ip: string): number {

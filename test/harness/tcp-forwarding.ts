@@ -1,16 +1,15 @@
 /** A driver with its agent in a namespace, and sockets on both sides of it in the test's hands. */
-import { join } from 'node:path';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import * as linux from '../../dist/msg/linux.js';
 import type { Spec } from '../../dist/msg/port.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
-import { serve } from '../../dist/parent/serve.js';
-import { type Cleanup, Cleanup as Steps, temporaryFolder } from './cleanup.js';
-import { type Namespace, enter, makeHost, runIn } from './namespaces.js';
+import { type Cleanup, Cleanup as Steps } from './cleanup.js';
+import { servingAgent, startDriver } from './driver.js';
+import { type Namespace, enter, runIn } from './namespaces.js';
 import { type Program, start } from './processes.js';
 import { SocketsInside } from './sockets-inside.js';
-import { AgentProbe, findAgent } from './tcp-agent.js';
+import { AgentProbe } from './tcp-agent.js';
 import { TcpSocket, connect, connectSocket, listenHere, unbound } from './tcp-socket.js';
 import { until } from './wait.js';
 
@@ -36,9 +35,7 @@ export class Forwarding {
 
   /** The agent that serves now. */
   get agent(): AgentProbe {
-    const agent = findAgent();
-    if (agent === undefined) throw new Error('there is no agent');
-    return agent;
+    return servingAgent();
   }
 
   async stats(): Promise<TransportStats & { readonly pipes: number }> {
@@ -120,14 +117,10 @@ export class Forwarding {
 /** A driver with its agent in a new namespace. */
 export async function startForwarding(
   cleanup: Cleanup,
-  driver: DriverOptions = {},
+  options: DriverOptions = {},
 ): Promise<Forwarding> {
-  const namespace = await makeHost(cleanup);
-  const stateDir = temporaryFolder(cleanup);
-  const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
-  cleanup.defer(() => serving.close());
-  return new Forwarding(cleanup, namespace, serving.manager as Driver);
+  const { namespace, driver } = await startDriver(cleanup, options);
+  return new Forwarding(cleanup, namespace, driver);
 }
 
 export function freePort(): number {

@@ -1,15 +1,14 @@
 /** A driver with its agent in a namespace, UDP servers in there and clients on this side. */
 import { DgramAsPromised, type SocketAsPromised } from 'dgram-as-promised';
-import { join } from 'node:path';
 import * as linux from '../../dist/msg/linux.js';
 import type { Spec } from '../../dist/msg/port.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
-import { serve } from '../../dist/parent/serve.js';
-import { type Cleanup, temporaryFolder } from './cleanup.js';
-import { type Namespace, makeHost } from './namespaces.js';
-import { type AgentProbe, findAgent } from './tcp-agent.js';
+import type { Cleanup } from './cleanup.js';
+import { servingAgent, startDriver } from './driver.js';
+import type { Namespace } from './namespaces.js';
+import type { AgentProbe } from './tcp-agent.js';
 import { SocketsInside } from './sockets-inside.js';
 import { freePort } from './tcp-forwarding.js';
 import { UdpSocket } from './udp-socket.js';
@@ -29,9 +28,7 @@ export class UdpForwarding {
   }
 
   get agent(): AgentProbe {
-    const agent = findAgent();
-    if (agent === undefined) throw new Error('there is no agent');
-    return agent;
+    return servingAgent();
   }
 
   async stats(): Promise<TransportStats> {
@@ -66,14 +63,10 @@ export class UdpForwarding {
 /** A driver with its agent in a new namespace. */
 export async function startUdpForwarding(
   cleanup: Cleanup,
-  driver: DriverOptions = {},
+  options: DriverOptions = {},
 ): Promise<UdpForwarding> {
-  const namespace = await makeHost(cleanup);
-  const stateDir = temporaryFolder(cleanup);
-  const apiSocket = join(stateDir, 'api.sock');
-  const serving = await serve({ child: namespace, stateDir, apiSocket, publish: [], driver });
-  cleanup.defer(() => serving.close());
-  return new UdpForwarding(cleanup, namespace, serving.manager as Driver);
+  const { namespace, driver } = await startDriver(cleanup, options);
+  return new UdpForwarding(cleanup, namespace, driver);
 }
 
 export type Client = SocketAsPromised;

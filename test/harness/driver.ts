@@ -1,0 +1,28 @@
+/** A driver in this process, with its agent in a namespace. */
+import { join } from 'node:path';
+import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
+import { serve } from '../../dist/parent/serve.js';
+import { type Cleanup, temporaryFolder } from './cleanup.js';
+import { type Namespace, makeHost } from './namespaces.js';
+import { type AgentProbe, findAgent } from './tcp-agent.js';
+
+/** The namespace is a new one. */
+export async function startDriver(
+  cleanup: Cleanup,
+  options: DriverOptions,
+): Promise<{ namespace: Namespace; driver: Driver }> {
+  const namespace = await makeHost(cleanup);
+  const stateDir = temporaryFolder(cleanup);
+  const apiSocket = join(stateDir, 'api.sock');
+  const given = { child: namespace, stateDir, apiSocket, publish: [], driver: options };
+  const serving = await serve(given);
+  cleanup.defer(() => serving.close());
+  return { namespace, driver: serving.manager as Driver };
+}
+
+/** The one that serves now. */
+export function servingAgent(): AgentProbe {
+  const agent = findAgent();
+  if (agent === undefined) throw new Error('there is no agent');
+  return agent;
+}
