@@ -4,8 +4,8 @@ import { Cleanup } from './cleanup.js';
 import { pathWith } from './paths.js';
 import { type Truthy, isTruthy, until } from './wait.js';
 
-/** From SIGTERM to SIGKILL. */
-const GRACE_MS = 10_000;
+/** From SIGTERM to SIGKILL. A launcher gives its driver ten seconds of it. */
+const GRACE_MS = 20_000;
 
 /** A process that outlives the program may hold its outputs open: not waited for any longer. */
 const OUTPUT_END_MS = 1_000;

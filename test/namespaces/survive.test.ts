@@ -119,6 +119,17 @@ describeWith([userNamespaces], 'under load', () => {
     expect(existsSync(join(stateDir, 'sluice.json'))).toBe(false);
   });
 
+  it('a driver that is stopped and can’t end is killed after its launcher has waited', async () => {
+    const parent = await driverPid();
+    process.kill(parent, 'SIGSTOP');
+    cleanup.defer(() => isRunning(parent) && process.kill(parent, 'SIGKILL'));
+    driver.program.signal('SIGTERM');
+    await driver.program.exited(DEADLINE_MS);
+    expect(driver.program.stderr).toContain('did not end within 10 s of SIGTERM; killed');
+    expect(isRunning(parent)).toBe(false);
+    expect(existsSync(join(stateDir, 'api.sock'))).toBe(false);
+  });
+
   it.each([
     ['cut short', (file: string) => truncateSync(file, 40)],
     ['somebody else’s', (file: string) => writeFileSync(file, '{"version":7}')],

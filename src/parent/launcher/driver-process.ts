@@ -27,6 +27,10 @@ const DRIVER_MAIN = fileURLToPath(new URL('driver-main.js', import.meta.url));
 const MIN_LIFE_MS = 10_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
+/** From SIGTERM to SIGKILL. Taking back what was set up in the namespaces may wait for hanging tools. */
+const GRACE_MS = 10_000;
+
+const STUCK = `the port driver did not end within ${GRACE_MS / 1000} s of SIGTERM; killed`;
 
 /** Its end is reported elsewhere. */
 const ENDED = 'ERR_DRIVER_ENDED';
@@ -91,8 +95,14 @@ async function keepDriverOn(api: Fd, given: ServeOptions): Promise<Running> {
   const ended = keep();
   const close = async () => {
     over.abort();
-    process.child?.kill('SIGTERM');
+    const { child } = process;
+    child?.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      log.event(problem(new SluiceError('ERR_DRIVER_STUCK', STUCK)));
+      child?.kill('SIGKILL');
+    }, GRACE_MS);
     await ended;
+    clearTimeout(kill);
   };
   return { ended, close };
 }
