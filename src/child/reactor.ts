@@ -18,11 +18,12 @@ import * as linux from '../msg/linux.js';
 
 const MAX_EVENTS = 256;
 /**
- * How long `stayAwake` lasts. In a virtual machine a core that went to sleep takes some 50 µs to
- * come back, and a fast stream would wait for that after every buffer. A single core is left to the
- * stream's other end.
+ * An event that comes so soon after the last work is likely to have a successor that does, too: that
+ * one is looked for, for as long, before the agent sleeps. In a virtual machine a core that went to
+ * sleep takes some 50 µs to come back, which every answer and every buffer of a fast stream would
+ * wait for. A single core is left to the flows' ends.
  */
-const AWAKE_MS = availableParallelism() > 1 ? 0.1 : 0;
+const POLL_MS = availableParallelism() > 1 ? 0.1 : 0;
 /** struct epoll_event, in units of 32 bits. */
 const EVENT_WORDS = linux.EPOLL_EVENT_BYTES / 4;
 const DATA_WORD = linux.EPOLL_DATA_OFFSET / 4;
@@ -55,7 +56,9 @@ export class Reactor {
   #again: Task[] = [];
   readonly #toClose: number[] = [];
   #running = false;
-  #awakeUntil = 0;
+  /** When the last work was done: performance.now(). */
+  #idleSince = 0;
+  #isPolling = false;
 
   /** Starts watching. Returns the negative errno when the kernel is out of memory or watches. */
   add(fd: number, events: number, handler: Handler): number {
@@ -85,11 +88,6 @@ export class Reactor {
     this.#again.push(task);
   }
 
-  /** The next event is likely to come at once: looking for it is faster than being woken. */
-  stayAwake(): void {
-    this.#awakeUntil = performance.now() + AWAKE_MS;
-  }
-
   addClock(clock: Clock): void {
     this.#clocks.push(clock);
   }
@@ -105,14 +103,14 @@ export class Reactor {
   }
 
   #turn(): void {
-    const count = libc.epollWait(this.#epfd, this.#events.address, MAX_EVENTS, this.#timeoutMs());
+    const count = this.#wait();
     for (let index = 0; index < count; index++) {
       const word = index * EVENT_WORDS;
       const fd = this.#words[word + DATA_WORD] as number;
       this.#handlers[fd]?.onEvents(this.#words[word] as number);
     }
-    if (this.#again.length > 0) {
-      const tasks = this.#again;
+    const tasks = this.#again;
+    if (tasks.length > 0) {
       this.#again = [];
       for (const task of tasks) task.runAgain();
     }
@@ -120,12 +118,23 @@ export class Reactor {
     for (const clock of this.#clocks) clock.expire(now);
     for (const fd of this.#toClose) libc.close(fd);
     this.#toClose.length = 0;
+    if (count > 0 || tasks.length > 0) this.#idleSince = now;
   }
 
-  #timeoutMs(): number {
-    if (this.#again.length > 0) return 0;
+  /** Returns how many events there are. */
+  #wait(): number {
+    const hasWork = this.#again.length > 0;
+    const timeoutMs = hasWork || this.#isPolling ? 0 : this.#sleepMs();
+    const count = libc.epollWait(this.#epfd, this.#events.address, MAX_EVENTS, timeoutMs);
+    this.#isPolling = performance.now() - this.#idleSince < POLL_MS;
+    // Whoever else wants this core, such as the end of a flow, goes first.
+    if (count === 0 && this.#isPolling && !hasWork) libc.schedYield();
+    return count;
+  }
+
+  /** Until the next deadline, -1 when there is none. */
+  #sleepMs(): number {
     const now = performance.now();
-    if (now < this.#awakeUntil) return 0;
     let least = -1;
     for (const clock of this.#clocks) {
       const ms = clock.nextMs(now);

@@ -69,6 +69,7 @@ const $setrlimit = native('setrlimit', INT, INT, POINTER);
 const $epollCreate1 = native('epoll_create1', INT, INT);
 const $epollCtl = native('epoll_ctl', INT, INT, INT, FD, POINTER);
 const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
+const $schedYield = native('sched_yield', INT);
 const $flock = native('flock', INT, FD, INT);
 const $waitpid = native('waitpid', INT, INT, POINTER, INT);
 // glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
@@ -164,6 +165,9 @@ export const epollCtl = (epfd: number, operation: number, fd: number, event: num
   checked($epollCtl(epfd, operation, fd, event));
 export const epollWait = (epfd: number, events: number, max: number, timeoutMs: number) =>
   checked($epollWait(epfd, events, max, timeoutMs));
+
+/** Lets other threads that wait for this core run first. */
+export const schedYield = () => checked($schedYield());
 
 export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
 /** Takes note of a child's end without waiting for it. */

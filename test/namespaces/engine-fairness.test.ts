@@ -56,7 +56,7 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     const source = await pair();
     const sink = await pair();
     const pipes = new PipePool();
-    const buffers = { reactor: { stayAwake: () => {} }, slabs: new SlabPool(), pipes };
+    const buffers = { slabs: new SlabPool(), pipes };
     const pump = new TcpPump(buffers, { bytes: 0, packets: 0 });
     test.defer(() => {
       pump.release();

@@ -15,7 +15,7 @@ export class TcpForwarder extends Connections {
 
   constructor(reactor: Reactor, pipes: PipePool, watchers: Watchers) {
     super(reactor, new SourceAddresses({ reachesLocalServers: true }), watchers);
-    this.#buffers = { reactor, slabs: new SlabPool(), pipes };
+    this.#buffers = { slabs: new SlabPool(), pipes };
   }
 
   override newPump(_: PublishedPort, tally: Tally): TcpPump {

@@ -28,7 +28,6 @@ import * as linux from '../../msg/linux.js';
 import type { Tally } from '../counters.js';
 import { PIPE_BYTES, type Pipe, type PipePool } from '../pipes.js';
 import type { Pump, PumpResult } from '../pump.js';
-import type { Reactor } from '../reactor.js';
 import { COPY_BYTES, type SlabPool } from '../slabs.js';
 
 /** Bytes that one direction may move in a turn before others get theirs. */
@@ -38,8 +37,6 @@ const STREAM_MOMENTUM = 4;
 const SPLICE_FLAGS = linux.SPLICE_F_MOVE | linux.SPLICE_F_NONBLOCK;
 
 export interface Buffers {
-  /** For a stream that comes as fast as it is taken. */
-  readonly reactor: Pick<Reactor, 'stayAwake'>;
   readonly slabs: SlabPool;
   readonly pipes: PipePool;
 }
@@ -135,12 +132,8 @@ export class TcpPump implements Pump {
     const filled = libc.splice(source, pipe.writeEnd, PIPE_BYTES, SPLICE_FLAGS);
     if (filled > 0) {
       pipe.bytes = filled;
-      if (filled >= COPY_BYTES) {
-        this.#momentum = STREAM_MOMENTUM;
-        this.#buffers.reactor.stayAwake();
-      } else if (--this.#momentum === 0) {
-        this.#isStreaming = false;
-      }
+      if (filled >= COPY_BYTES) this.#momentum = STREAM_MOMENTUM;
+      else if (--this.#momentum === 0) this.#isStreaming = false;
       return undefined;
     }
     const isUnclear = filled === 0 || (filled === linux.EAGAIN && (this.untilDry || this.hungUp));
