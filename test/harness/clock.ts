@@ -25,6 +25,8 @@ export class WallClock {
       FAKETIME_NO_CACHE: '1',
       // A clock that is set leaves the monotonic one alone: clock_gettime(2).
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      // Else a process that is killed in a stat(2) keeps the lock that all of them take for one.
+      NO_FAKE_STAT: '1',
     };
   }
 
