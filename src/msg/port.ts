@@ -69,8 +69,11 @@ export interface PortDriverInfo {
 
 export type AgentInfo = {
   readonly pid: number;
-  /** Draining: it takes nothing new and ends with its last flow. */
-  readonly state: 'serving' | 'draining';
+  /**
+   * Draining: it takes nothing new and ends with its last flow. Spare: it has no port, and takes
+   * over when the serving one ends.
+   */
+  readonly state: 'serving' | 'draining' | 'spare';
   /** Since when this driver has it, ISO 8601. */
   readonly since: string;
 };

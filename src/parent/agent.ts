@@ -98,9 +98,14 @@ export class AgentProcess {
     return this.#channel.isClosed;
   }
 
-  /** `sockets` are the port's listening sockets; they stay the caller's. */
-  async addPort(port: AgentPort, sockets: readonly number[]): Promise<void> {
-    await this.#channel.request({ type: 'addPort', port, fds: sockets.length }, sockets);
+  /**
+   * `sockets` are the port's listening sockets; they stay the caller's. With `known` its first flow
+   * need not wait for an answer.
+   */
+  async addPort(port: AgentPort, sockets: readonly number[], known?: Resolution): Promise<void> {
+    const added = this.#channel.request({ type: 'addPort', port, fds: sockets.length }, sockets);
+    if (known !== undefined) this.#channel.answer(port.id, known);
+    await added;
   }
 
   async removePort(id: number): Promise<void> {

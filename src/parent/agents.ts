@@ -1,10 +1,11 @@
 /**
  * Keeps an agent running for as long as the namespaces are there.
  *
- * An agent that ends unasked, or gives no answer for a while, is replaced at once; one that lived
- * for less than a second only after a pause that doubles, because its successor may well meet the
- * same. Meanwhile clients wait in the backlog of the parent's own sockets. Agents that another
- * parent has left are found and go on serving, or drain where they are to be replaced.
+ * An agent that ends unasked, or gives no answer for a while, is replaced at once, by a spare one;
+ * one that lived for less than a second only after a pause that doubles, because its successor may
+ * well meet the same. Meanwhile clients wait in the backlog of the parent's own sockets. Agents that
+ * another parent has left are found and go on serving, or drain where they are to be replaced; its
+ * spare one, which has no port, ends like that.
  */
 
 import { messageOf, SluiceError } from '../msg/errors.js';
@@ -17,6 +18,7 @@ import { findAgents } from './agent-process.js';
 import { type EventSink, problem } from './events/event.js';
 import { pause } from './pause.js';
 import type { Poller } from './poller.js';
+import { SpareAgent } from './spare-agent.js';
 import { aborted } from './aborted.js';
 
 const MIN_LIFE_MS = 1000;
@@ -43,6 +45,7 @@ export interface AgentsOptions extends AgentOptions {
 export class Agents {
   readonly #options: AgentsOptions;
   readonly #life: Fd;
+  readonly #spare: SpareAgent;
   readonly #draining = new Set<AgentProcess>();
   #found: AgentProcess | undefined;
   #current: Promise<AgentProcess> | undefined;
@@ -54,6 +57,12 @@ export class Agents {
   constructor(options: AgentsOptions) {
     this.#options = options;
     this.#life = openPidfd(options.child.pid);
+    this.#spare = new SpareAgent(
+      () => this.#startNew(),
+      (error) => {
+        if (!this.#isOver) options.emit(problem(error, 'there is no spare agent for a while: '));
+      },
+    );
   }
 
   /**
@@ -122,8 +131,7 @@ export class Agents {
 
   /** Undefined while there is none. */
   async servingNow(): Promise<AgentProcess | undefined> {
-    const current = this.#current?.catch(() => undefined);
-    const agent = await Promise.race([current, new Promise<void>((done) => setImmediate(done))]);
+    const agent = await soFar(this.#current);
     return agent?.isGone === false ? agent : undefined;
   }
 
@@ -135,10 +143,14 @@ export class Agents {
 
   async info(): Promise<AgentsInfo> {
     const running = await this.all();
+    const spare = await soFar(this.#spare.agent);
     return {
-      running: running.map((agent) =>
-        described(agent, this.#draining.has(agent) ? 'draining' : 'serving'),
-      ),
+      running: [
+        ...running.map((agent) =>
+          described(agent, this.#draining.has(agent) ? 'draining' : 'serving'),
+        ),
+        ...(spare === undefined ? [] : [described(spare, 'spare')]),
+      ],
       restarts: this.#restarts,
       ...(this.#lastEnd !== undefined && { lastEnd: this.#lastEnd }),
     };
@@ -149,6 +161,7 @@ export class Agents {
     this.#over.abort();
     const current = await this.#current?.catch(() => undefined);
     for (const agent of new Set([current, this.#found, ...this.#draining])) agent?.leave();
+    await this.#endSpare();
     this.#life.close();
   }
 
@@ -157,7 +170,7 @@ export class Agents {
     this.#over.abort();
     const current = await this.#current?.catch(() => undefined);
     const agents = new Set([current, this.#found, ...this.#draining]);
-    await Promise.all([...agents].map(async (agent) => agent?.close()));
+    await Promise.all([this.#endSpare(), ...[...agents].map(async (agent) => agent?.close())]);
     await this.#keeping;
     this.#life.close();
   }
@@ -201,8 +214,17 @@ export class Agents {
   }
 
   async #startOne(): Promise<AgentProcess> {
+    return this.#prepared(await (this.#spare.take() ?? this.#startNew()), true);
+  }
+
+  #startNew(): Promise<AgentProcess> {
     const { poller, calls } = this.#options;
-    return this.#prepared(await AgentProcess.start(this.#options, poller, calls), true);
+    return AgentProcess.start(this.#options, poller, calls);
+  }
+
+  async #endSpare(): Promise<void> {
+    const spare = await this.#spare.take()?.catch(() => undefined);
+    await spare?.close();
   }
 
   async #prepared(agent: AgentProcess, isNew: boolean): Promise<AgentProcess> {
@@ -224,10 +246,11 @@ export class Agents {
     });
   }
 
-  /** Gives an agent up that has stopped. */
+  /** Gives an agent up that has stopped; keeps a spare one once it has settled. */
   #watch(agent: AgentProcess): Disposable {
     let unanswered = 0;
     const beat = () => {
+      if (!this.#isOver) this.#spare.replenish();
       if (unanswered >= MOST_UNANSWERED) {
         const silence = `the agent did not answer for ${(MOST_UNANSWERED * HEARTBEAT_MS) / 1000} s`;
         agent.kill(new SluiceError('ERR_AGENT_TIMEOUT', silence));
@@ -253,6 +276,12 @@ export class Agents {
 
 function described({ pid, startedAt }: AgentProcess, state: AgentInfo['state']): AgentInfo {
   return { pid, state, since: startedAt.toISOString() };
+}
+
+/** Undefined while it is pending, and when it has failed. */
+function soFar<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
+  const now = new Promise<undefined>((done) => setImmediate(() => done(undefined)));
+  return Promise.race([promise?.catch(() => undefined), now]);
 }
 
 function longer(pauseMs: number): number {

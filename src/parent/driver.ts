@@ -220,7 +220,8 @@ export class Driver implements ParentDriver {
       bearsClients: this.#options.sourceIPTransparent !== false,
       poller,
       calls: {
-        resolve: (id, agentPid) => resolveDial(this.#table.specOf(id), agentPid, resolver),
+        resolve: (id, agentPid) =>
+          this.#table.noted(id, resolveDial(this.#table.specOf(id), agentPid, resolver)),
         onShed: (counts) => this.#observer.onShed(counts),
         onRefused: (report) => this.#observer.onRefused(report),
         onAborted: (report) => this.#observer.onAborted(report),

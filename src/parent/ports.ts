@@ -9,7 +9,7 @@
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { type Manager, type Proto, type Spec, type Status, transportOf } from '../msg/port.js';
-import type { AgentPort } from '../msg/protocol.js';
+import type { AgentPort, Resolution } from '../msg/protocol.js';
 import { validateSpec } from '../msg/spec.js';
 import type { PortBack } from './agent-channel.js';
 import { dialAddresses, isLoopback } from './dial.js';
@@ -18,7 +18,8 @@ import type { Protos } from './protos.js';
 
 /** Who forwards the ports. */
 export interface PortServer {
-  addPort(port: AgentPort, sockets: readonly number[]): Promise<void>;
+  /** `known` is where its flows went under another agent. */
+  addPort(port: AgentPort, sockets: readonly number[], known?: Resolution): Promise<void>;
   removePort(id: number): Promise<void>;
 }
 
@@ -26,6 +27,8 @@ interface Port {
   readonly status: Status;
   readonly addresses: readonly HostAddress[];
   sockets: readonly Fd[];
+  /** As it was found last. */
+  resolution?: Resolution;
   state: 'opening' | 'open' | 'closing';
 }
 
@@ -90,6 +93,14 @@ export class PortTable implements Manager {
     return this.#ports.get(id)?.status.spec;
   }
 
+  /** Notes what is found out about a port, for the next agent. The port may be gone by then. */
+  async noted(id: number, finding: Promise<Resolution>): Promise<Resolution> {
+    const resolution = await finding;
+    const port = this.#ports.get(id);
+    if (port !== undefined) port.resolution = resolution;
+    return resolution;
+  }
+
   async removePort(id: number): Promise<void> {
     const port = this.#ports.get(id);
     if (port === undefined || port.state !== 'open') {
@@ -115,10 +126,10 @@ export class PortTable implements Manager {
       ({ state, status }) => state !== 'opening' && (!again || this.#unserved.has(status.id)),
     );
     const failures = await Promise.all(
-      given.map(async ({ status, sockets }) => {
+      given.map(async ({ status, sockets, resolution }) => {
         this.#unserved.delete(status.id);
         try {
-          await server.addPort(agentPort(status), numbers(sockets));
+          await server.addPort(agentPort(status), numbers(sockets), resolution);
           return [];
         } catch (error) {
           if (this.#ports.has(status.id)) this.#unserved.add(status.id);

@@ -7,8 +7,9 @@ export function agentPids(): number[] {
 
 function isAgentOfOurs(pid: number): boolean {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-    return command.includes('/child/main.js') && descends(pid);
+    // Programs that are to become one have it further behind.
+    const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return script.endsWith('/child/main.js') && descends(pid);
   } catch {
     return false; // It has ended, or is no process at all.
   }

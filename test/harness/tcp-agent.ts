@@ -82,18 +82,20 @@ export class AgentProbe {
   }
 }
 
-/** The agent that this process has started, if it runs. There is one at a time. */
+/** The agent that serves, of those that this process has started: its spare one is younger. */
 export function findAgent(): AgentProbe | undefined {
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
+  const agents = readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
     try {
       const parent = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-      if (Number(parent) !== process.pid) continue;
+      if (Number(parent) !== process.pid) return [];
       const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      if (script.endsWith('/child/main.js')) return new AgentProbe(Number(pid));
+      if (!script.endsWith('/child/main.js')) return [];
+      const probe = new AgentProbe(Number(pid));
+      return { probe, ageMs: probe.ageMs() };
     } catch {
-      // Ended meanwhile.
+      return []; // Ended meanwhile.
     }
-  }
-  return undefined;
+  });
+  return agents.toSorted((one, other) => other.ageMs - one.ageMs)[0]?.probe;
 }

@@ -74,6 +74,28 @@ describeWith([userNamespaces], 'a driver', () => {
     );
   });
 
+  it('has its agent replaced by one that was started beforehand', async () => {
+    const spare = await driver.spareAgent();
+    process.kill(first, 'SIGKILL');
+    expect(await agentAfter(first)).toBe(spare);
+    expect(await answersTo(host, [endpoint(8080)])).toEqual([ANSWER]);
+    const next = await driver.spareAgent();
+    expect(await run(sluice('info', '--socket', driver.socketPath))).toContain(
+      `    - ${next}: spare since `,
+    );
+  });
+
+  it('starts another spare agent when that ends, and its ports don’t notice', async () => {
+    const spare = await driver.spareAgent();
+    process.kill(spare, 'SIGKILL');
+    await driver.spareAgent(spare);
+    expect(driver.program.stderr).toMatch(
+      /^level=warn .* event=problem .*msg="there is no spare agent for a while: the agent ended by SIGKILL"\n$/,
+    );
+    expect((await driver.info()).portDriver?.agents).toMatchObject({ restarts: 0 });
+    expect(await driver.servingAgents()).toEqual([first]);
+  });
+
   it('takes longer and longer to replace agents that don’t stay up, and tells', async () => {
     let pid = first;
     for (const _ of [1, 2, 3]) {
@@ -82,16 +104,12 @@ describeWith([userNamespaces], 'a driver', () => {
       pid = await agentAfter(killed);
     }
     expect(await answersTo(host, [endpoint(8080)])).toEqual([ANSWER]);
-    const { body } = await driver.ask('GET', '/v1/info');
-    expect(JSON.parse(body)).toMatchObject({
-      portDriver: {
-        agents: {
-          running: [{ pid, state: 'serving' }],
-          restarts: 3,
-          lastEnd: 'the agent ended by SIGKILL',
-        },
-      },
+    const { portDriver } = await driver.info();
+    expect(portDriver?.agents).toMatchObject({
+      restarts: 3,
+      lastEnd: 'the agent ended by SIGKILL',
     });
+    expect(await driver.servingAgents()).toEqual([pid]);
     expect(await run(sluice('info', '--socket', driver.socketPath))).toContain(
       '    - replaced: 3, the last time because the agent ended by SIGKILL\n',
     );

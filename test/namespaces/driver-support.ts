@@ -5,7 +5,7 @@ import { type Answer, ask } from '../harness/http.js';
 import { type Namespace, enter, runIn } from '../harness/namespaces.js';
 import { type Program, start, type StartOptions } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
-import type { Spec, Status } from '../../src/msg/port.js';
+import type { AgentInfo, Spec, Status } from '../../src/msg/port.js';
 import type { Info } from '../../src/parent/api/info.js';
 
 const READY_MS = 30_000;
@@ -107,9 +107,19 @@ export class RunningDriver {
   }
 
   /** The process ids of the agents that take connections. */
-  async servingAgents(): Promise<number[]> {
+  servingAgents(): Promise<number[]> {
+    return this.#agents('serving');
+  }
+
+  /** Waits for an agent in reserve; there is one a moment after another one serves. */
+  spareAgent(but = 0): Promise<number> {
+    const find = async () => (await this.#agents('spare')).find((pid) => pid !== but);
+    return this.program.until(find, READY_MS, 'a spare agent');
+  }
+
+  async #agents(wanted: AgentInfo['state']): Promise<number[]> {
     const running = (await this.info()).portDriver?.agents?.running ?? [];
-    return running.filter(({ state }) => state === 'serving').map(({ pid }) => pid);
+    return running.filter(({ state }) => state === wanted).map(({ pid }) => pid);
   }
 
   async removeAll(): Promise<void> {

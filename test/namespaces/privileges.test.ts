@@ -1,5 +1,6 @@
 /** What an agent may do, and what may be done to it. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { capabilities } from '../../src/parent/agent-command.js';
 import { AGENT_FDS } from '../../src/parent/agent-fds.js';
@@ -12,6 +13,7 @@ import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { startForwarding } from '../harness/tcp-forwarding.js';
 import { until } from '../harness/wait.js';
+import { RunningDriver } from './driver-support.js';
 import { startOurs } from './peers-support.js';
 
 const DEADLINE_MS = 20_000;
@@ -40,9 +42,10 @@ function rightsWith(capabilityNames: readonly string[]): Record<string, number> 
   return { CapInh: 0, CapPrm: kept, CapEff: kept, CapBnd: kept, CapAmb: 0, NoNewPrivs: 1 };
 }
 
-async function onlyAgent(): Promise<number> {
-  const pids = await until(() => agentPids().length === 1 && agentPids(), DEADLINE_MS, 'an agent');
-  return pids[0] ?? 0;
+/** The serving one and its spare one. */
+async function bothAgents(): Promise<number[]> {
+  await until(() => agentPids().length === 2, DEADLINE_MS, 'two agents');
+  return agentPids();
 }
 
 function takeFd(fd: number): string {
@@ -95,13 +98,13 @@ for (const way of WAYS) {
 
     it('has the capabilities to stand for clients, and can gain no other', async () => {
       await way.start(cleanup);
-      const threads = rightsOf(await onlyAgent());
+      const threads = (await bothAgents()).flatMap(rightsOf);
       expect(threads).toEqual(threads.map(() => rightsWith(capabilities(true))));
     });
 
     it('has no capability without source addresses', async () => {
       await way.start(cleanup, '--source-ip-transparent=false');
-      const threads = rightsOf(await onlyAgent());
+      const threads = (await bothAgents()).flatMap(rightsOf);
       expect(threads).toEqual(threads.map(() => rightsWith([])));
     });
   });
@@ -113,20 +116,22 @@ describeWith([userNamespaces, tool('setpriv'), tool('perl')], 'an agent', () => 
   it('inherits no file but its standard ones, the socket to its parent, its door and its life', async () => {
     const folder = temporaryFolder(cleanup);
     const script = 'exec 9<"$0"; exec "$@"';
-    const command = ['sh', '-c', script, folder, ...sluice('run', '--', ...COMMAND)];
-    const program = await start(cleanup, command);
+    const run = sluice('run', '--state-dir', folder, '--', ...COMMAND);
+    const program = await start(cleanup, ['sh', '-c', script, folder, ...run]);
     await program.line(/ready/, DEADLINE_MS);
-    const pid = await onlyAgent();
-    const numbers = readdirSync(`/proc/${pid}/fd`).toSorted((a, b) => Number(a) - Number(b));
-    const fds = numbers.map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)] as const);
-    const inherited = AGENT_FDS.life + 1;
-    const [stdin, stdout, , ...own] = fds.slice(0, inherited).map(([, target]) => target);
-    expect([stdin, stdout]).toEqual(['/dev/null', '/dev/null']);
-    const socket = expect.stringMatching(/^socket:/) as string;
-    expect(own).toEqual([socket, socket, socket, 'anon_inode:[pidfd]']);
-    // The rest is Node's own.
-    for (const [, target] of fds.slice(inherited)) {
-      expect(target).toMatch(/^(anon_inode:|pipe:|\/dev\/null$)/);
+    const driver = new RunningDriver(program, join(folder, 'api.sock'));
+    for (const pid of [...(await driver.servingAgents()), await driver.spareAgent()]) {
+      const numbers = readdirSync(`/proc/${pid}/fd`).toSorted((a, b) => Number(a) - Number(b));
+      const targets = numbers.map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+      const inherited = AGENT_FDS.life + 1;
+      const [stdin, stdout, , ...own] = targets.slice(0, inherited);
+      expect([stdin, stdout]).toEqual(['/dev/null', '/dev/null']);
+      const socket = expect.stringMatching(/^socket:/) as string;
+      expect(own).toEqual([socket, socket, socket, 'anon_inode:[pidfd]']);
+      // The rest is Node's own.
+      for (const target of targets.slice(inherited)) {
+        expect(target).toMatch(/^(anon_inode:|pipe:|\/dev\/null$)/);
+      }
     }
     expect(readlinkSync(`/proc/${program.pid}/fd/9`)).toBe(folder);
   });

@@ -69,7 +69,10 @@ describeWith([userNamespaces], 'sluice reload', () => {
 
   const reload = (...options: string[]) =>
     run(sluice('reload', '--socket', driver.socketPath, ...options));
-  const agents = async () => (await driver.info()).portDriver?.agents?.running ?? [];
+  const agents = async () => {
+    const running = (await driver.info()).portDriver?.agents?.running ?? [];
+    return running.filter(({ state }) => state !== 'spare');
+  };
 
   /** Adds and removes a port until `over`; resolves with how often, rejects when one is refused. */
   async function callAgain(over: AbortSignal): Promise<number> {
@@ -81,6 +84,7 @@ describeWith([userNamespaces], 'sluice reload', () => {
   it('loses no byte of a download, no new connection and no call of the API', async () => {
     const load = await Load.start(cleanup, host, 8080);
     const [old] = await driver.servingAgents();
+    const oldSpare = await driver.spareAgent();
     const parent = driverOf(driver.program.pid);
     const over = new AbortController();
     const calls = callAgain(over.signal);
@@ -99,6 +103,8 @@ describeWith([userNamespaces], 'sluice reload', () => {
     // Both of its connections have ended.
     await until(async () => (await agents()).length === 1, DEADLINE_MS, 'the end of the old agent');
     expect(isRunning(old as number)).toBe(false);
+    expect(await driver.spareAgent()).not.toBe(oldSpare);
+    expect(isRunning(oldSpare)).toBe(false);
 
     expect(driverOf(driver.program.pid)).toBe(parent);
     expect((await driver.list()).map(({ id }) => id)).toEqual([1, 2]);

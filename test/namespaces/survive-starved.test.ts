@@ -53,6 +53,8 @@ describeWith([userNamespaces, tool('prlimit')], 'short of processes or files', (
     const { limit, soft, remedy } = starved;
     const hard = await hardLimit(parent, limit);
     const [agent = 0] = await driver.servingAgents();
+    process.kill(await driver.spareAgent(), 'SIGKILL');
+    await driver.program.line(/there is no spare agent/, DEADLINE_MS);
     const fdsBefore = new AgentProbe(parent).fds().length;
     await setLimit(parent, limit, soft);
     process.kill(agent, 'SIGKILL');

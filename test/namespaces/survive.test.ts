@@ -56,6 +56,7 @@ describeWith([userNamespaces], 'under load', () => {
   it('an agent that is killed refuses nobody', async () => {
     const load = await Load.start(cleanup, host, 8080);
     const killed = await agentPid();
+    await driver.spareAgent();
     const since = performance.now();
     process.kill(killed, 'SIGKILL');
     const isAnother = async () => (await firstAgent()) !== killed && firstAgent();
@@ -72,6 +73,7 @@ describeWith([userNamespaces], 'under load', () => {
   it('a driver that is killed costs nobody anything, and goes on with the same ids', async () => {
     const load = await Load.start(cleanup, host, 8080);
     const agent = await agentPid();
+    const spare = await driver.spareAgent();
     const since = performance.now();
     await killDriver();
     expect(await isBack()).toEqual(ports);
@@ -79,6 +81,7 @@ describeWith([userNamespaces], 'under load', () => {
     expect(await agentPid()).toBe(agent);
     await load.goesOn();
     expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+    await until(() => !isRunning(spare), DEADLINE_MS, 'the end of the old spare agent');
 
     expect(await driver.remove(2)).toEqual({ status: 200, body: '' });
     expect(await driver.add(spec(8080))).toEqual({ id: 4, spec: spec(8080) });
@@ -95,7 +98,7 @@ describeWith([userNamespaces], 'under load', () => {
 
   it('an agent that nobody comes back for ends with its namespaces', async () => {
     const load = await Load.start(cleanup, host, 8080);
-    const agent = await agentPid();
+    const agents = [await agentPid(), await driver.spareAgent()];
     const server = await driver.childPid();
     const parent = await driverPid();
     driver.program.signal('SIGKILL');
@@ -104,7 +107,7 @@ describeWith([userNamespaces], 'under load', () => {
     await load.goesOn();
     expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
     process.kill(server, 'SIGKILL');
-    await until(() => !isRunning(agent), DEADLINE_MS, 'the end of the agent');
+    await until(() => !agents.some(isRunning), DEADLINE_MS, 'the end of both agents');
   });
 
   it('a driver goes on without its launcher, and ends with its namespaces', async () => {

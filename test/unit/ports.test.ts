@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { messageOf, SluiceError } from '../../src/msg/errors.js';
 import type { Spec } from '../../src/msg/port.js';
-import type { AgentPort } from '../../src/msg/protocol.js';
+import type { AgentPort, Resolution } from '../../src/msg/protocol.js';
 import { PortTable, type PortServer } from '../../src/parent/ports.js';
 import { Protos } from '../../src/parent/protos.js';
 import { until } from '../harness/wait.js';
@@ -13,6 +13,7 @@ import { freePort } from './support/free-port.js';
 class Server implements PortServer {
   readonly ports = new Map<number, AgentPort>();
   readonly asked: string[] = [];
+  readonly known = new Map<number, Resolution>();
   failure: Error | undefined;
   #gate: Promise<void> = Promise.resolve();
 
@@ -23,8 +24,9 @@ class Server implements PortServer {
     return resolve;
   }
 
-  async addPort(port: AgentPort, sockets: readonly number[]): Promise<void> {
+  async addPort(port: AgentPort, sockets: readonly number[], known?: Resolution): Promise<void> {
     this.asked.push(`add ${port.id} with ${sockets.length}`);
+    if (known !== undefined) this.known.set(port.id, known);
     await this.#answer();
     this.ports.set(port.id, port);
   }
@@ -207,6 +209,16 @@ describe('handing over to another agent', () => {
     expect(successor.asked).toEqual(['add 1 with 1']);
     answer();
     await opening;
+  });
+
+  test('tells it what was found out about a port', async () => {
+    const { id } = await table.addPort(spec);
+    const found = { targets: [{ ip: '10.0.0.1', port: 80 }], isProxied: true, isDualStack: false };
+    expect(await table.noted(id, Promise.resolve(found))).toEqual(found);
+    expect(await table.noted(7, Promise.resolve(found))).toEqual(found);
+    const successor = new Server();
+    await table.handOver(successor);
+    expect([...successor.known]).toEqual([[id, found]]);
   });
 
   test('gives it a port that is being removed: the removal comes after', async () => {

@@ -38,7 +38,11 @@ const portDriverSchema = z.looseObject({
   agents: z
     .looseObject({
       running: z.array(
-        z.looseObject({ pid: z.int(), state: z.enum(['serving', 'draining']), since: z.string() }),
+        z.looseObject({
+          pid: z.int(),
+          state: z.enum(['serving', 'draining', 'spare']),
+          since: z.string(),
+        }),
       ),
       restarts: z.int(),
       lastEnd: z.string().exactOptional(),

@@ -37,7 +37,7 @@ export const stateSchema = z.object({
   agents: z.array(
     z.object({
       pid: count,
-      state: z.enum(['serving', 'draining']),
+      state: z.enum(['serving', 'draining', 'spare']),
       since: z.iso.datetime(),
       cpuSeconds: z.number(),
       residentBytes: count,
