@@ -170,6 +170,11 @@ export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
   );
 }
 
+/** @throws SluiceError ERR_STATE_DIR_LOCKED where another parent has the lock */
+export function refuseLocked(stateDir: string): void {
+  lockStateDir(stateDir, () => {})[Symbol.dispose]();
+}
+
 /** Throws a SluiceError ERR_STATE_FILE for what no StateFile has written. */
 export function parseState(text: string): PortsState & Pick<z.infer<typeof schema>, 'child'> {
   try {

@@ -67,8 +67,7 @@ describeWith([userNamespaces], 'a state directory', () => {
     );
     expect((await second.exited(DEADLINE_MS)).code).not.toBe(0);
     expect(second.stderr).toBe(
-      `sluice: cannot serve on ${stateDir}/api.sock: another process serves there; ` +
-        'stop it or use another path\n',
+      `sluice: a sluice serves ${stateDir} already; end that one first if you want another\n`,
     );
     expect(readdirSync(stateDir)).toEqual(files);
     expect(readFileSync(join(stateDir, 'sluice.json'), 'utf8')).toBe(state);

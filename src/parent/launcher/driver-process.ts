@@ -19,6 +19,7 @@ import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
 import type { ServeOptions } from '../serve.js';
+import { refuseLocked } from '../state.js';
 
 /** What the driver's process inherits, after stdio. */
 export const DRIVER_FDS = { answer: 3, api: 4 } as const;
@@ -51,6 +52,8 @@ export interface Running {
 
 /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
 export async function keepDriver(options: ServeOptions): Promise<Running> {
+  // Else the socket of the one that serves would be found first, and its remedy is another one.
+  refuseLocked(options.stateDir);
   const api = await holdSocket(options.apiSocket);
   try {
     const running = await keepDriverOn(api.socket, options);
