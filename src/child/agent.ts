@@ -43,6 +43,7 @@ export class Agent implements ChildDriver {
       reactor.add(inheritedFd(opaque, 'life'), linux.EPOLLIN, stop);
     }
     control.connect(new Channel(new Fd(fd)));
+    reactor.urgent = control;
     reactor.run();
     control.rethrow();
   }

@@ -55,6 +55,11 @@ export class Reactor {
   readonly #clocks: Clock[] = [];
   #again: Task[] = [];
   readonly #toClose: number[] = [];
+  /**
+   * Looked at after every full batch: the kernel hands events out in their order, and tens of
+   * thousands that are due before its own would take seconds.
+   */
+  urgent: Handler | undefined;
   #running = false;
   /** When the last work was done: performance.now(). */
   #idleSince = 0;
@@ -109,6 +114,7 @@ export class Reactor {
       const fd = this.#words[word + DATA_WORD] as number;
       this.#handlers[fd]?.onEvents(this.#words[word] as number);
     }
+    if (count === MAX_EVENTS) this.urgent?.onEvents(linux.EPOLLIN);
     const tasks = this.#again;
     if (tasks.length > 0) {
       this.#again = [];

@@ -14,6 +14,7 @@ import { until } from '../harness/wait.js';
 const DEADLINE_MS = 30_000;
 const STREAMS = 4;
 const REQUESTS = 50;
+const MANY = 1_500;
 const MIB = 1024 * 1024;
 /** What one direction may move in a turn. */
 const TURN_BYTES = 512 * 1024;
@@ -50,6 +51,20 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     expect(streams.map((_, index) => (after[index] ?? 0) - (before[index] ?? 0) > MIB)).toEqual(
       streams.map(() => true),
     );
+  });
+
+  it('answers its parent before all that waits at a time is done', async () => {
+    const pairs = await forwarding.connections(test, MANY);
+    const answer = await forwarding.agent.frozen(() => {
+      for (const { client, server } of pairs) {
+        client.close();
+        server.close();
+      }
+      return { stats: forwarding.stats() };
+    });
+    const { flows } = await answer.stats;
+    expect(flows).toBeGreaterThan(MANY / 2);
+    await forwarding.idle();
   });
 
   it('moves no more than a share of what waits before it looks at the others', async () => {
