@@ -31,3 +31,4 @@ export { dnatRules } from './parent/portmapper/dnat-rules.js';
 export { createPortMapper, type PortMapperBackend } from './parent/portmapper/mapper.js';
 export { createPlugin as createPortMapperPlugin } from './parent/portmapper/plugin.js';
 export { serve, type ServeOptions, type Serving, type Successor } from './parent/serve.js';
+export type { PortFlow, PortFlows } from './parent/snapshot.js';

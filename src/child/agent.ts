@@ -8,18 +8,13 @@
  * may trace the agent, which is its user outside of the child namespaces.
  */
 
+import type { AgentPort } from '../msg/agent-port.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Channel, type Received } from '../msg/channel.js';
 import { Fd } from '../msg/fd.js';
 import * as linux from '../msg/linux.js';
 import type { ChildDriver } from '../msg/port.js';
-import {
-  parseToAgent,
-  PROTOCOL_VERSION,
-  type AgentPort,
-  type ToAgent,
-  type ToParent,
-} from '../msg/protocol.js';
+import { parseToAgent, PROTOCOL_VERSION, type ToAgent, type ToParent } from '../msg/protocol.js';
 import { kernelTransports } from '../msg/transports.js';
 import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
@@ -159,6 +154,11 @@ class Control implements Handler, Disposable {
       case 'portStats': {
         const ports = this.#ports.portStats(message.after);
         this.#send({ type: 'portStats', request: message.request, ports });
+        return;
+      }
+      case 'flows': {
+        const flows = this.#ports.flows(message.id, message.most);
+        this.#send({ type: 'flows', request: message.request, ...flows });
         return;
       }
       case 'sourceFamilies':

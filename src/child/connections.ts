@@ -89,6 +89,10 @@ export abstract class Connections implements Forwarder {
     return { close, queueDrops: 0 };
   }
 
+  flowsOf(id: number): readonly Flow[] {
+    return [...this.#flows].filter(({ portId }) => portId === id);
+  }
+
   accepted(port: ListeningPort, fd: number, address: Uint8Array): void {
     const reason = this.#watchers.overload.admit(port.counters);
     if (reason !== undefined) return this.shed(port, fd, reason);

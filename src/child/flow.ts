@@ -17,54 +17,25 @@
  *   the reactor at the end of the turn.
  */
 
+import type { FlowState } from '../msg/flows.js';
 import * as linux from '../msg/linux.js';
 import type { Expiring } from './deadlines.js';
-import type { Handler, Task } from './reactor.js';
+import type { Task } from './reactor.js';
 import type { Connections, ListeningPort } from './connections.js';
 import { type ConnectTo, Dialling } from './dialling.js';
-import type { Pump } from './pump.js';
+import { newFlowId, type Observable, type Observed } from './observed.js';
+import { Side, WRITE_EVENTS } from './side.js';
 import { connectError, resetNow, resetOnClose, shutdownWrite } from './sockets.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
-const READ_EVENTS =
-  linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
-const WRITE_EVENTS = linux.EPOLLOUT | linux.EPOLLHUP | linux.EPOLLERR;
-/** Behind the bytes that a recv returns there may be more to learn, without another edge. */
-const STOP_EVENTS = linux.EPOLLPRI | linux.EPOLLHUP | linux.EPOLLERR;
-
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
 
 type State = 'connecting' | 'open' | 'resetting' | 'closed';
 
-/** One of the two sockets: what is read from it goes through `out`, what it is sent through `in`. */
-class Side implements Handler {
-  fd = -1;
-  /** Reset by its peer, timed out or otherwise dead. */
-  broken = false;
-  /** Its FIN was passed on to the other side. */
-  ended = false;
-  readonly flow: Flow;
-  readonly out: Pump;
-  readonly in: Pump;
-
-  constructor(flow: Flow, out: Pump, into: Pump) {
-    this.flow = flow;
-    this.out = out;
-    this.in = into;
-  }
-
-  onEvents(events: number): void {
-    if ((events & READ_EVENTS) !== 0) this.out.readable = true;
-    if ((events & WRITE_EVENTS) !== 0) this.in.writable = true;
-    if ((events & STOP_EVENTS) !== 0) this.out.untilDry = true;
-    if ((events & linux.EPOLLRDHUP) !== 0) this.out.hungUp = true;
-    this.flow.onEdge(this, events);
-  }
-}
-
-export class Flow implements Task, Expiring {
+export class Flow implements Task, Expiring, Observable {
   deadline = 0;
+  readonly #id = newFlowId();
   readonly #connections: Connections;
   readonly #port: ListeningPort;
   readonly #client: Side;
@@ -73,6 +44,7 @@ export class Flow implements Task, Expiring {
   readonly #dialling: Dialling;
   readonly #address: Uint8Array;
   readonly #acceptedAt = performance.now();
+  #activeAt = this.#acceptedAt;
   #queued = false;
   #resetAt = 0;
 
@@ -94,6 +66,36 @@ export class Flow implements Task, Expiring {
     this.#client = new Side(this, up, down);
     this.#server = new Side(this, down, up);
     this.#client.fd = clientFd;
+  }
+
+  get portId(): number {
+    return this.#port.id;
+  }
+
+  get bytes(): number {
+    return this.#client.out.moved + this.#server.out.moved;
+  }
+
+  observe(): Observed {
+    const [up, down] = [this.#client.out, this.#server.out];
+    return {
+      id: this.#id,
+      client: this.#address,
+      server: this.#dialling.server,
+      state: this.#shownState,
+      startedAt: this.#acceptedAt,
+      activeAt: this.#activeAt,
+      bytesIn: up.moved,
+      bytesOut: down.moved,
+      packetsIn: up.packets,
+      packetsOut: down.packets,
+    };
+  }
+
+  get #shownState(): FlowState {
+    if (this.#state === 'connecting') return 'dialling';
+    if (this.#state !== 'open') return 'draining';
+    return this.#client.ended || this.#server.ended ? 'half-closed' : 'open';
   }
 
   /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
@@ -162,6 +164,7 @@ export class Flow implements Task, Expiring {
     const watched = this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
     if (watched < 0) return this.#shed(watched);
     this.#dialling.connected();
+    this.#port.targets.reached(this.#dialling.server);
     this.#port.counters.connected(performance.now() - this.#acceptedAt);
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
@@ -175,6 +178,7 @@ export class Flow implements Task, Expiring {
   }
 
   #pumpBoth(): void {
+    this.#activeAt = this.#connections.reactor.now;
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
     if (this.#state === 'open' && this.#client.ended && this.#server.ended) this.#close();

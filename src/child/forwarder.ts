@@ -3,6 +3,7 @@
 import type { Fd } from '../msg/fd.js';
 import type { TransportStats } from '../msg/stats.js';
 import type { PortCounters } from './counters.js';
+import type { Observable } from './observed.js';
 import type { SourceAddresses } from './source.js';
 import type { Targets } from './targets.js';
 
@@ -21,6 +22,8 @@ export interface Forwarder {
    */
   addPort(port: PublishedPort, sockets: readonly Fd[]): ForwardedPort;
   stats(): TransportStats;
+  /** Those of the port with that id, which may be gone. */
+  flowsOf(id: number): readonly Observable[];
 }
 
 export interface ForwardedPort {

@@ -1,17 +1,20 @@
 /** The agent's ports, whatever their protocol: which forwarder has them and where they lead. */
 
+import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
+import type { Flows } from '../msg/flows.js';
 import type { FlowLimits, ShedCounts } from '../msg/overload.js';
-import { MAX_PORTS_PER_MESSAGE, type PortStats } from '../msg/port-stats.js';
+import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
 import { type Transport, transportOf } from '../msg/port.js';
-import type { AgentPort, Resolution, SourceFamilies } from '../msg/protocol.js';
+import type { SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import { encodeSockAddr } from '../msg/sockaddr.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { PortCounters } from './counters.js';
 import { Deadlines } from './deadlines.js';
 import type { ForwardedPort, Forwarder } from './forwarder.js';
+import { busiest, flowStats } from './observed.js';
 import { Overload } from './overload.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
@@ -136,7 +139,7 @@ export class AgentPorts {
   }
 
   /** Those with ids above `after`, as many as a message takes. */
-  portStats(after: number): PortStats[] {
+  portStats(after: number): PortReport[] {
     const ids = [...this.#ports.keys(), ...this.#drained.keys()].filter((id) => id > after);
     return ids
       .toSorted((a, b) => a - b)
@@ -144,8 +147,18 @@ export class AgentPorts {
       .flatMap((id) => {
         const port = this.#ports.get(id);
         const counters = port?.counters ?? this.#drained.get(id);
-        return counters?.stats(id, port?.forwarded.queueDrops ?? 0) ?? [];
+        if (counters === undefined) return [];
+        const stats = counters.stats(id, port?.forwarded.queueDrops ?? 0);
+        const server = port?.targets.server;
+        return { stats, ...(server !== undefined && { server }) };
       });
+  }
+
+  /** Those of one port, which may be gone: the busiest `most` of them. */
+  flows(id: number, most: number): Flows {
+    const all = Object.values(this.#forwarders).flatMap((one) => one.flowsOf(id));
+    const now = performance.now();
+    return { total: all.length, flows: busiest(all, most).map((flow) => flowStats(flow, now)) };
   }
 
   stats(): AgentStats {

@@ -22,6 +22,8 @@ export interface Pump {
   hungUp: boolean;
   /** Bytes delivered so far. */
   readonly moved: number;
+  /** Messages delivered so far; a stream of bytes has none. */
+  readonly packets: number;
   /** Moves what it can in its share of a turn. */
   run(source: number, sink: number): PumpResult;
   /** Hands over what is held, without reading more: the last act of a source that was reset. */

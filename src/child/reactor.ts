@@ -64,6 +64,8 @@ export class Reactor {
   /** When the last work was done: performance.now(). */
   #idleSince = 0;
   #isPolling = false;
+  /** When epoll_wait last returned: performance.now(). */
+  now = 0;
 
   /** Starts watching. Returns the negative errno when the kernel is out of memory or watches. */
   add(fd: number, events: number, handler: Handler): number {
@@ -132,7 +134,8 @@ export class Reactor {
     const hasWork = this.#again.length > 0;
     const timeoutMs = hasWork || this.#isPolling ? 0 : this.#sleepMs();
     const count = libc.epollWait(this.#epfd, this.#events.address, MAX_EVENTS, timeoutMs);
-    this.#isPolling = performance.now() - this.#idleSince < POLL_MS;
+    this.now = performance.now();
+    this.#isPolling = this.now - this.#idleSince < POLL_MS;
     // Whoever else wants this core, such as the end of a flow, goes first.
     if (count === 0 && this.#isPolling && !hasWork) libc.schedYield();
     return count;

@@ -8,8 +8,8 @@
  * time while its flows go to what is known. Flows of UDP outlive their server: they follow.
  */
 
-import type { Resolution } from '../msg/protocol.js';
-import { encodeSockAddr } from '../msg/sockaddr.js';
+import type { Resolution } from '../msg/agent-port.js';
+import { type Address, decodeSockAddr, encodeSockAddr } from '../msg/sockaddr.js';
 import type { Deadlines, Expiring } from './deadlines.js';
 
 /** Reading the rules takes some 20 ms; a machine under load may need ten times that. */
@@ -31,6 +31,9 @@ export class Targets implements Expiring {
   plainUntil = 0;
   /** Another one whenever the addresses have changed. */
   generation = 0;
+  /** Where the last flow went; undefined before the first one. */
+  server: Address | undefined;
+  #reached: Uint8Array | undefined;
   readonly #own: readonly Uint8Array[];
   readonly #ask: () => boolean;
   readonly #holding: Deadlines<Targets>;
@@ -90,6 +93,13 @@ export class Targets implements Expiring {
     this.#isAsking = false;
     this.#askAt = performance.now() + FIRST_PAUSE_MS;
     this.release();
+  }
+
+  /** The address has taken a flow. */
+  reached(address: Uint8Array | undefined): void {
+    if (address === undefined || address === this.#reached) return;
+    this.#reached = address;
+    this.server = decodeSockAddr(new DataView(address.buffer, address.byteOffset));
   }
 
   /** The address didn't take a connection: if a rule named it, the rule may be gone. */

@@ -1,6 +1,7 @@
 /** What an agent counts for each port, and the check of it when it comes over the channel. */
 
 import { type Fields, fieldsOf, integer, invalid } from './fields.js';
+import { type Address, parseAddress } from './sockaddr.js';
 
 /** Ports in one message: a fraction of what a frame may hold. */
 export const MAX_PORTS_PER_MESSAGE = 512;
@@ -30,6 +31,13 @@ export interface PortStats {
   readonly connectMicros: number;
 }
 
+/** What an agent tells of a port. */
+export interface PortReport {
+  readonly stats: PortStats;
+  /** Where the last flow went, behind the engine's rules; absent before the first one. */
+  readonly server?: Address;
+}
+
 const COUNTS = [
   'flows',
   'accepted',
@@ -42,11 +50,18 @@ const COUNTS = [
   'connectMicros',
 ] as const;
 
-export function parsePortStats(value: unknown): PortStats[] {
+export function parsePortReports(value: unknown): PortReport[] {
   if (!Array.isArray(value) || value.length > MAX_PORTS_PER_MESSAGE) {
     throw invalid('ports', value, `at most ${MAX_PORTS_PER_MESSAGE} ports`);
   }
-  return value.map((entry: unknown) => portStats(fieldsOf(entry, 'ports')));
+  return value.map((entry: unknown) => portReport(fieldsOf(entry, 'ports')));
+}
+
+function portReport({ stats, server }: Fields): PortReport {
+  return {
+    stats: portStats(fieldsOf(stats, 'stats')),
+    ...(server !== undefined && { server: parseAddress(fieldsOf(server, 'server')) }),
+  };
 }
 
 function portStats(fields: Fields): PortStats {

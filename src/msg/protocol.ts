@@ -8,11 +8,13 @@
  * Frames come from another process: `parseToAgent` and `parseToParent` take nothing on trust.
  */
 
+import { type AgentPort, parseAgentPort, parseResolution, type Resolution } from './agent-port.js';
 import { SluiceError } from './errors.js';
 import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
+import { type Flows, MAX_FLOWS, parseFlows } from './flows.js';
 import { type FlowLimits, parseFlowLimits } from './overload.js';
-import { PROTOS, type Proto, type Transport, TRANSPORTS } from './port.js';
-import { parsePortStats, type PortStats } from './port-stats.js';
+import { type Transport, TRANSPORTS } from './port.js';
+import { parsePortReports, type PortReport } from './port-stats.js';
 import {
   type Aborted,
   parseAborted,
@@ -21,28 +23,14 @@ import {
   type Refused,
   type Shed,
 } from './reports.js';
-import { type Address, parseAddress } from './sockaddr.js';
 import { type AgentStats, parseAgentStats } from './stats.js';
 import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;
-const MAX_DIAL_ADDRESSES = 16;
-
-/** What the agent needs to know of a port; its listening sockets come along as fds. */
-export interface AgentPort {
-  readonly id: number;
-  readonly proto: Proto;
-  /** Where to connect to: each is tried when the one before it refuses. Never empty. */
-  readonly dial: readonly Address[];
-  /** The engine may have a DNAT rule for `dial`: ask with `resolve` at the first flow. */
-  readonly mayHaveRule: boolean;
-  /** The Spec as JSON, kept for a later parent: the agent never looks into it. */
-  readonly spec: string;
-}
 
 /** For which families the agent may take the client's address as its own towards the server. */
 export interface SourceFamilies {
@@ -73,6 +61,13 @@ export type ToAgent =
   | { readonly type: 'stats'; readonly request: number }
   /** Those with ids above `after`, the lowest first; fewer than MAX_PORTS_PER_MESSAGE are the last. */
   | { readonly type: 'portStats'; readonly request: number; readonly after: number }
+  /** The flows of one port, which the agent needn't have; `most` is 1 to MAX_FLOWS. */
+  | {
+      readonly type: 'flows';
+      readonly request: number;
+      readonly id: number;
+      readonly most: number;
+    }
   | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
   | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
   | { readonly type: 'limits'; readonly request: number; readonly limits: FlowLimits }
@@ -84,16 +79,6 @@ export type ToAgent =
   | { readonly type: 'quit' }
   /** Answers `resolve`. */
   | ({ readonly type: 'targets'; readonly id: number } & Resolution);
-
-/** Where the flows of a port should go. */
-export interface Resolution {
-  /** Containers, to be dialled before the port's own addresses. May be empty. */
-  readonly targets: readonly Address[];
-  /** The port's own addresses are a proxy's, for the same containers: there is no use in dialling it. */
-  readonly isProxied: boolean;
-  /** 127.0.0.1 and ::1 lead to the same server: either may be dialled first. */
-  readonly isDualStack: boolean;
-}
 
 export type ToParent =
   | AgentHello
@@ -119,8 +104,9 @@ export type ToParent =
   | {
       readonly type: 'portStats';
       readonly request: number;
-      readonly ports: readonly PortStats[];
-    };
+      readonly ports: readonly PortReport[];
+    }
+  | ({ readonly type: 'flows'; readonly request: number } & Flows);
 
 export function parseToAgent(value: unknown): ToAgent {
   const fields = fieldsOf(value, 'message');
@@ -132,7 +118,7 @@ export function parseToAgent(value: unknown): ToAgent {
         type: 'addPort',
         request: integer(fields, 'request'),
         fds: integer(fields, 'fds', 1, MAX_FDS_PER_MESSAGE),
-        port: agentPort(fieldsOf(fields['port'], 'port')),
+        port: parseAgentPort(fieldsOf(fields['port'], 'port')),
       };
     case 'removePort':
       return {
@@ -147,6 +133,13 @@ export function parseToAgent(value: unknown): ToAgent {
         type: 'portStats',
         request: integer(fields, 'request'),
         after: integer(fields, 'after'),
+      };
+    case 'flows':
+      return {
+        type: 'flows',
+        request: integer(fields, 'request'),
+        id: integer(fields, 'id', 1),
+        most: integer(fields, 'most', 1, MAX_FLOWS),
       };
     case 'sourceFamilies':
       return {
@@ -177,13 +170,7 @@ export function parseToAgent(value: unknown): ToAgent {
     case 'quit':
       return { type: 'quit' };
     case 'targets':
-      return {
-        type: 'targets',
-        id: integer(fields, 'id', 1),
-        targets: addresses(fields, 'targets', 0),
-        isProxied: flag(fields, 'isProxied'),
-        isDualStack: flag(fields, 'isDualStack'),
-      };
+      return { type: 'targets', id: integer(fields, 'id', 1), ...parseResolution(fields) };
     default:
       throw unknownType(fields);
   }
@@ -229,8 +216,10 @@ export function parseToParent(value: unknown): ToParent {
       return {
         type: 'portStats',
         request: integer(fields, 'request'),
-        ports: parsePortStats(fields['ports']),
+        ports: parsePortReports(fields['ports']),
       };
+    case 'flows':
+      return { type: 'flows', request: integer(fields, 'request'), ...parseFlows(fields) };
     default:
       throw unknownType(fields);
   }
@@ -261,26 +250,6 @@ function agentHello(fields: Fields): AgentHello {
   const given = fields['transports'];
   if (!Array.isArray(given)) throw invalid('transports', given, 'a list');
   return { ...greeting, transports: TRANSPORTS.filter((name) => given.includes(name)) };
-}
-
-function agentPort(fields: Fields): AgentPort {
-  const proto = PROTOS.find((name) => name === fields['proto']);
-  if (proto === undefined) throw invalid('proto', fields['proto'], `one of ${PROTOS.join(', ')}`);
-  return {
-    id: integer(fields, 'id', 1),
-    proto,
-    dial: addresses(fields, 'dial', 1),
-    mayHaveRule: flag(fields, 'mayHaveRule'),
-    spec: text(fields, 'spec'),
-  };
-}
-
-function addresses(fields: Fields, key: string, least: number): Address[] {
-  const list = fields[key];
-  if (Array.isArray(list) && list.length >= least && list.length <= MAX_DIAL_ADDRESSES) {
-    return list.map((entry: unknown) => parseAddress(fieldsOf(entry, key)));
-  }
-  throw invalid(key, list, `${least} to ${MAX_DIAL_ADDRESSES} addresses`);
 }
 
 function sourceFamilies(fields: Fields): SourceFamilies {

@@ -3,6 +3,7 @@
  * why the channel was closed. An agent that misses a deadline has stopped; its channel is closed.
  */
 
+import type { Resolution } from '../msg/agent-port.js';
 import type { Channel } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Fd } from '../msg/fd.js';
@@ -13,7 +14,6 @@ import {
   PROTOCOL_VERSION,
   type AgentHello,
   type Hello,
-  type Resolution,
   type ToAgent,
   type ToParent,
 } from '../msg/protocol.js';

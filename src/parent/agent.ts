@@ -1,22 +1,19 @@
 /** One agent, started here or found running: asked through its channel, ended by its pidfd. */
 
+import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { Channel, socketPair } from '../msg/channel.js';
 import { SluiceError } from '../msg/errors.js';
 import { Fd, must } from '../msg/fd.js';
+import type { Flows } from '../msg/flows.js';
 import * as libc from '../msg/libc.js';
 import type { FlowLimits } from '../msg/overload.js';
 import { kill } from '../msg/pidfd.js';
 import type { ChildContext, Transport } from '../msg/port.js';
-import { MAX_PORTS_PER_MESSAGE, type PortStats } from '../msg/port-stats.js';
-import {
-  type AgentPort,
-  checkVersion,
-  type Resolution,
-  type SourceFamilies,
-} from '../msg/protocol.js';
+import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
+import { checkVersion, type SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
-import { AgentChannel, type AgentEvents, type PortBack } from './agent-channel.js';
+import { AgentChannel, type AgentEvents, type PortBack, type Reply } from './agent-channel.js';
 import { AGENT_FDS } from './agent-fds.js';
 import { foundProcess, type RunningProcess, spawnAgent } from './agent-process.js';
 import type { Poller } from './poller.js';
@@ -127,20 +124,26 @@ export class AgentProcess {
   async stats(): Promise<AgentStats> {
     const reply = await this.#channel.request({ type: 'stats' });
     if (reply.type === 'stats') return reply.stats;
-    throw new SluiceError('ERR_AGENT_REPLY', `the agent answered stats with ${reply.type}`);
+    throw strange('stats', reply);
   }
 
   /** Of every port, in the order of their ids. */
-  async portStats(): Promise<PortStats[]> {
-    const all: PortStats[] = [];
+  async portStats(): Promise<PortReport[]> {
+    const all: PortReport[] = [];
     for (;;) {
-      const reply = await this.#channel.request({ type: 'portStats', after: all.at(-1)?.id ?? 0 });
-      if (reply.type !== 'portStats') {
-        throw new SluiceError('ERR_AGENT_REPLY', `the agent answered portStats with ${reply.type}`);
-      }
+      const after = all.at(-1)?.stats.id ?? 0;
+      const reply = await this.#channel.request({ type: 'portStats', after });
+      if (reply.type !== 'portStats') throw strange('portStats', reply);
       all.push(...reply.ports);
       if (reply.ports.length < MAX_PORTS_PER_MESSAGE) return all;
     }
+  }
+
+  /** Of one port, `most` at most; none of a port that it never had. */
+  async flows(id: number, most: number): Promise<Flows> {
+    const reply = await this.#channel.request({ type: 'flows', id, most });
+    if (reply.type === 'flows') return reply;
+    throw strange('flows', reply);
   }
 
   /** Every port that it serves, with duplicates of its sockets. It goes on serving them. */
@@ -236,6 +239,10 @@ function greet({ process, channel: raw, poller, calls, timeoutMs }: Greeting): P
       process.pidfd.close();
     });
   });
+}
+
+function strange(question: string, reply: Reply): SluiceError {
+  return new SluiceError('ERR_AGENT_REPLY', `the agent answered ${question} with ${reply.type}`);
 }
 
 function versionError(check: () => void): SluiceError | undefined {

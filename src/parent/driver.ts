@@ -7,14 +7,15 @@
  */
 
 import { SluiceError } from '../msg/errors.js';
-import type {
-  ChildContext,
-  ParentDriver,
-  PortDriverInfo,
-  Proto,
-  SourceIPInfo,
-  Spec,
-  Status,
+import { MAX_FLOWS } from '../msg/flows.js';
+import {
+  type ChildContext,
+  type ParentDriver,
+  type PortDriverInfo,
+  PROTOS,
+  type SourceIPInfo,
+  type Spec,
+  type Status,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
@@ -29,16 +30,12 @@ import { Poller } from './poller.js';
 import { PortTable } from './ports.js';
 import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
-import type { Snapshot } from './snapshot.js';
+import type { PortFlows, Snapshot } from './snapshot.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 import { StateFile } from './state.js';
 import { aborted } from './aborted.js';
 
-const PROTOS: readonly Proto[] = [
-  ...(['tcp', 'tcp4', 'tcp6', 'udp', 'udp4', 'udp6'] as const),
-  ...(['sctp', 'sctp4', 'sctp6'] as const),
-];
 /** The tap has one address, and it is an IPv4 one. */
 const TAP_PROTOS = PROTOS.filter((proto) => !proto.endsWith('6'));
 
@@ -161,6 +158,11 @@ export class Driver implements ParentDriver {
   /** How everything stands. */
   async snapshot(): Promise<Snapshot> {
     return this.#observer.snapshot(this.#agents, await this.#sourceIP());
+  }
+
+  /** The flows of a port: those that have moved the most bytes, `most` of them at the most. */
+  async flows(id: number, most = MAX_FLOWS): Promise<PortFlows> {
+    return this.#observer.flows(this.#agents, id, most);
   }
 
   /** The numbers of the fds that the agent inherits. */

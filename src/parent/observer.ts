@@ -1,18 +1,26 @@
 /** Looks at a driver from its own side: what its agents tell by themselves, and how it stands. */
 
+import type { FlowStats, Flows } from '../msg/flows.js';
 import type { ShedCounts } from '../msg/overload.js';
 import type { SourceIPInfo } from '../msg/port.js';
-import type { PortStats } from '../msg/port-stats.js';
 import type { Aborted, Refused } from '../msg/reports.js';
-import { formatAddress } from '../msg/sockaddr.js';
+import { type Address, formatAddress } from '../msg/sockaddr.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { AgentProcess } from './agent.js';
 import type { Agents } from './agents.js';
 import type { EventSink } from './events/event.js';
 import type { PortTable } from './ports.js';
 import { processLoad } from './process-load.js';
-import type { AgentSnapshot, Snapshot } from './snapshot.js';
+import type { AgentSnapshot, PortFlows, Snapshot } from './snapshot.js';
 import { Totals } from './totals.js';
+
+const NO_FLOWS: Flows = { total: 0, flows: [] };
+
+/** At one agent. */
+interface Look {
+  readonly stats: AgentStats;
+  readonly servers: ReadonlyMap<number, Address | undefined>;
+}
 
 export class Observer {
   readonly #table: PortTable;
@@ -51,31 +59,59 @@ export class Observer {
     const { running, restarts } = await agents.info();
     const asked = (await agents.all()).filter(({ foreign }) => foreign === undefined);
     // One that ends meanwhile is counted as it was seen last.
-    const looks = asked.map(async (agent) => this.#look(agent).catch(() => undefined));
-    const [ports, loads, stats] = await Promise.all([
+    const looking = asked.map(async (agent) => this.#look(agent).catch(() => undefined));
+    const [ports, loads, looks] = await Promise.all([
       this.#table.listPorts(),
       Promise.all(running.map(async (agent) => ({ ...agent, ...(await processLoad(agent.pid)) }))),
-      Promise.all(looks),
+      Promise.all(looking),
     ]);
     const counts = this.#totals.of(new Set(asked), new Set(ports.map(({ id }) => id)));
     return {
-      ports: ports.map(({ id, spec }) => ({ id, spec, ...statsOf(counts.ports.get(id)) })),
+      ports: ports.map(({ id, spec }) => {
+        const stats = counts.ports.get(id);
+        // The first agent is the one that serves.
+        const server = looks[0]?.servers.get(id);
+        return { id, spec, ...(server !== undefined && { server }), ...(stats && { stats }) };
+      }),
       agents: loads.filter((load): load is AgentSnapshot => 'cpuSeconds' in load),
       agentRestarts: restarts,
-      pipes: stats.reduce((total, one) => total + (one?.pipes ?? 0), 0),
+      pipes: looks.reduce((total, one) => total + (one?.stats.pipes ?? 0), 0),
       sourceIP,
       transports: counts.transports,
     };
   }
 
-  async #look(agent: AgentProcess): Promise<AgentStats> {
-    const [stats, ports] = await Promise.all([agent.stats(), agent.portStats()]);
-    const byId = new Map(ports.map((one) => [one.id, one]));
-    this.#totals.set(agent, { transports: stats.transports, ports: byId });
-    return stats;
+  /**
+   * Those of one port that have moved the most bytes, `most` at most, whichever agent has them.
+   * Rejects with ERR_PORT_ID for an id that nobody has.
+   */
+  async flows(agents: Agents, id: number, most: number): Promise<PortFlows> {
+    this.#table.check(id);
+    const asked = (await agents.all()).filter(({ foreign }) => foreign === undefined);
+    const answers = await Promise.all(
+      asked.map(async (agent) => {
+        // Those of one that ends meanwhile end with it.
+        const { total, flows } = await agent.flows(id, most).catch(() => NO_FLOWS);
+        return { total, flows: flows.map((flow) => ({ agent: agent.pid, ...flow })) };
+      }),
+    );
+    return {
+      total: answers.reduce((sum, { total }) => sum + total, 0),
+      flows: answers
+        .flatMap(({ flows }) => flows)
+        .toSorted((a, b) => bytesOf(b) - bytesOf(a))
+        .slice(0, most),
+    };
+  }
+
+  async #look(agent: AgentProcess): Promise<Look> {
+    const [stats, reports] = await Promise.all([agent.stats(), agent.portStats()]);
+    const ports = new Map(reports.map((one) => [one.stats.id, one.stats]));
+    this.#totals.set(agent, { transports: stats.transports, ports });
+    return { stats, servers: new Map(reports.map((one) => [one.stats.id, one.server])) };
   }
 }
 
-function statsOf(stats: PortStats | undefined): { stats?: PortStats } {
-  return stats === undefined ? {} : { stats };
+function bytesOf({ bytesIn, bytesOut }: FlowStats): number {
+  return bytesIn + bytesOut;
 }

@@ -9,7 +9,7 @@
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { type Manager, type Proto, type Spec, type Status, transportOf } from '../msg/port.js';
-import type { AgentPort, Resolution } from '../msg/protocol.js';
+import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { validateSpec } from '../msg/spec.js';
 import type { PortBack } from './agent-channel.js';
 import { dialAddresses, isLoopback } from './dial.js';
@@ -101,11 +101,13 @@ export class PortTable implements Manager {
     return resolution;
   }
 
+  /** Throws ERR_PORT_ID for an id that nobody has, or not any more, or not yet. */
+  check(id: number): void {
+    this.#portOf(id);
+  }
+
   async removePort(id: number): Promise<void> {
-    const port = this.#ports.get(id);
-    if (port === undefined || port.state !== 'open') {
-      throw new SluiceError('ERR_PORT_ID', `there is no port with ID ${id}; list-ports shows them`);
-    }
+    const port = this.#portOf(id);
     port.state = 'closing';
     try {
       if (!this.#unserved.has(id)) await this.#server.removePort(id);
@@ -143,6 +145,12 @@ export class PortTable implements Manager {
   /** Closes all host sockets; the list stays, for who gives the ports to another driver. */
   close(): void {
     for (const { sockets } of this.#ports.values()) sockets.forEach((socket) => socket.close());
+  }
+
+  #portOf(id: number): Port {
+    const port = this.#ports.get(id);
+    if (port?.state === 'open') return port;
+    throw new SluiceError('ERR_PORT_ID', `there is no port with ID ${id}; list-ports shows them`);
   }
 
   async #open(id: number, given: Spec): Promise<Status> {

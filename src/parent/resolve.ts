@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
-import type { Resolution } from '../msg/protocol.js';
+import type { Resolution } from '../msg/agent-port.js';
 import { dialAddresses, isLoopback } from './dial.js';
 import type { DnatResolver } from './dnat/resolver.js';
 

@@ -74,6 +74,7 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     manager: driver,
     info: () => info(driver, options),
     metrics: () => metricsAnswer(snapshot),
+    flows: (id, most) => driver.flows(id, most),
     openTopic: (topic) => bus.open(topic),
     ...(successor !== undefined && { reload }),
   });

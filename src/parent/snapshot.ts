@@ -1,13 +1,17 @@
 /** How a driver stands at one moment: what its metrics and its live view are made of. */
 
 import type { AgentInfo, SourceIPInfo, Spec } from '../msg/port.js';
+import type { Flows, FlowStats } from '../msg/flows.js';
 import type { PortStats } from '../msg/port-stats.js';
+import type { Address } from '../msg/sockaddr.js';
 import type { TransportStats } from '../msg/stats.js';
 import type { ProcessLoad } from './process-load.js';
 
 export interface PortSnapshot {
   readonly id: number;
   readonly spec: Spec;
+  /** Where the last flow went, behind the engine's rules; absent before the serving agent's first. */
+  readonly server?: Address;
   /** Absent while no agent has had the port. */
   readonly stats?: PortStats;
 }
@@ -27,3 +31,11 @@ export interface Snapshot {
   /** By protocol; empty while there is no agent. */
   readonly transports: Readonly<Partial<Record<string, TransportStats>>>;
 }
+
+export interface PortFlow extends FlowStats {
+  /** The process that has it. */
+  readonly agent: number;
+}
+
+/** Of one port, the one that has moved the most bytes first. */
+export type PortFlows = Flows<PortFlow>;

@@ -20,6 +20,12 @@ export async function startDriver(
   return { namespace, driver: serving.manager as Driver };
 }
 
+/** The id of what is published at `parentPort`; 0 for nothing. */
+export async function idAt(driver: Driver, parentPort: number): Promise<number> {
+  const ports = await driver.listPorts();
+  return ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
+}
+
 /** The one that serves now. */
 export function servingAgent(): AgentProbe {
   const agent = findAgent();

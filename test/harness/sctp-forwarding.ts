@@ -3,8 +3,9 @@ import type { PortDriverInfo, Spec } from '../../dist/msg/port.js';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
+import type { PortFlows } from '../../dist/parent/snapshot.js';
 import { type Cleanup, Cleanup as Steps } from './cleanup.js';
-import { servingAgent, startDriver } from './driver.js';
+import { idAt, servingAgent, startDriver } from './driver.js';
 import { type Namespace, enter } from './namespaces.js';
 import { type Program, start } from './processes.js';
 import { IPPROTO_SCTP } from './sctp-abi.js';
@@ -70,9 +71,12 @@ export class SctpForwarding {
 
   /** Removes the port that is published at `parentPort`. */
   async unpublish(parentPort: number): Promise<void> {
-    const ports = await this.#driver.listPorts();
-    const id = ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
-    await this.#driver.removePort(id);
+    await this.#driver.removePort(await idAt(this.#driver, parentPort));
+  }
+
+  /** The flows of the port that is published at `parentPort`. */
+  async flows(parentPort: number, most?: number): Promise<PortFlows> {
+    return this.#driver.flows(await idAt(this.#driver, parentPort), most);
   }
 
   /** Starts a program in the namespace. */

@@ -4,8 +4,9 @@ import * as linux from '../../dist/msg/linux.js';
 import type { Spec } from '../../dist/msg/port.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
+import type { PortFlows } from '../../dist/parent/snapshot.js';
 import { type Cleanup, Cleanup as Steps } from './cleanup.js';
-import { servingAgent, startDriver } from './driver.js';
+import { idAt, servingAgent, startDriver } from './driver.js';
 import { type Namespace, enter, runIn } from './namespaces.js';
 import { type Program, start } from './processes.js';
 import { SocketsInside } from './sockets-inside.js';
@@ -54,9 +55,12 @@ export class Forwarding {
 
   /** Removes the port that is published at `parentPort`. */
   async unpublish(parentPort: number): Promise<void> {
-    const ports = await this.#driver.listPorts();
-    const id = ports.find(({ spec }) => spec.parentPort === parentPort)?.id ?? 0;
-    await this.#driver.removePort(id);
+    await this.#driver.removePort(await idAt(this.#driver, parentPort));
+  }
+
+  /** The flows of the port that is published at `parentPort`. */
+  async flows(parentPort: number, most?: number): Promise<PortFlows> {
+    return this.#driver.flows(await idAt(this.#driver, parentPort), most);
   }
 
   /** Runs a program in the namespace to its end and returns its standard output. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import type { Resolution } from '../../src/msg/protocol.js';
+import type { Resolution } from '../../src/msg/agent-port.js';
 import { DnatResolver } from '../../src/parent/dnat/resolver.js';
 import { resolveDial } from '../../src/parent/resolve.js';
 import { type Docker, startDocker } from '../harness/docker.js';

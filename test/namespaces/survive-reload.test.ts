@@ -1,6 +1,7 @@
 /** An upgrade under traffic: the driver and its agents are replaced, connections go on. */
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, it } from 'vitest';
+import { flowsSchema } from '../../src/parent/api/flows.js';
 import { type Namespace, enter, makeHost } from '../harness/namespaces.js';
 import { userNamespaces } from '../harness/needs.js';
 import { type Program, run, start } from '../harness/processes.js';
@@ -110,6 +111,22 @@ describeWith([userNamespaces], 'sluice reload', () => {
     expect((await driver.list()).map(({ id }) => id)).toEqual([1, 2]);
     expect(await driver.remove(1)).toEqual({ status: 200, body: '' });
     expect(driver.program.stderr).toBe('');
+  });
+
+  it('shows the flows of the old agent and of the new one together', async () => {
+    const [old] = await driver.servingAgents();
+    await reload();
+    const [fresh] = await driver.servingAgents();
+    const other = await start(cleanup, enter(host, process.execPath, '--eval', DOWNLOAD, '8081'));
+    await other.line(/^begun$/m, DEADLINE_MS);
+    const told = async () =>
+      flowsSchema.parse(JSON.parse((await driver.ask('GET', '/v1/ports/2/flows')).body));
+    const { total, flows } = await told();
+    expect([total, new Set(flows.map(({ agent }) => agent))]).toEqual([2, new Set([old, fresh])]);
+    expect(flows.map(({ bytesOut }) => bytesOut)).toEqual([CHUNK_BYTES, CHUNK_BYTES]);
+    await other.end();
+    await until(async () => (await told()).total === 1, DEADLINE_MS, 'the end of one');
+    expect((await told()).flows[0]?.agent).toBe(old);
   });
 
   it('ends what is not finished at the limit', async () => {

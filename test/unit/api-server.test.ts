@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
+import { createApiClient } from '../../src/parent/api/client.js';
 import { ownInfo, withPortDriver } from '../../src/parent/api/info.js';
 import { VERSION } from '../../src/parent/api/version.js';
 import { type Answer, ask } from '../harness/http.js';
@@ -10,8 +11,19 @@ import { startApi } from './support/api.js';
 const TCP = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: 8080, childPort: 80 };
 const cleanup = perTest();
 
+/** Of the one port there is. */
+async function flows(id: number, most: number) {
+  if (id !== 3) throw new SluiceError('ERR_PORT_ID', `no port ${id}`);
+  return { total: most, flows: [] };
+}
+
 function post(socketPath: string, body: string): Promise<Answer> {
   return ask({ socketPath, method: 'POST', path: '/v1/ports' }, body);
+}
+
+async function asked(path: string): Promise<Answer> {
+  const { socketPath } = await startApi(cleanup, { flows });
+  return ask({ socketPath, path: `/v1/ports/${path}` });
 }
 
 describe('the REST API', () => {
@@ -109,6 +121,7 @@ describe('the REST API', () => {
     ['PUT', '/v1/ports', 'GET, POST'],
     ['DELETE', '/v1/ports', 'GET, POST'],
     ['GET', '/v1/ports/1', 'DELETE'],
+    ['POST', '/v1/ports/1/flows', 'GET'],
   ])('%s %s is answered with 405 and the methods that are allowed', async (method, path, allow) => {
     const { socketPath } = await startApi(cleanup);
     const url = `http://x${path}`;
@@ -118,6 +131,47 @@ describe('the REST API', () => {
     expect(answer).toContain(
       `{"message":"method ${method} is not allowed on ${path}, use ${allow}"}`,
     );
+  });
+
+  describe('the flows of a port', () => {
+    test.each([
+      ['3/flows', 1000],
+      ['3/flows?limit=1', 1],
+      ['3/flows?later=x&limit=1000', 1000],
+    ])('%s is answered with %d at most', async (path, most) => {
+      const body = JSON.stringify({ total: most, flows: [] });
+      expect(await asked(path)).toEqual({ status: 200, body });
+    });
+
+    test.each([
+      ['4/flows', 404, 'no port 4'],
+      ['0/flows', 404, 'no port 0'],
+      ['-3/flows', 400, 'bad id -3, expected an integer'],
+      ['x/flows', 400, 'bad id x, expected an integer'],
+      ['3/flows?limit=0', 400, 'bad limit 0, expected an integer from 1 to 1000'],
+      ['3/flows?limit=1001', 400, 'bad limit 1001, expected an integer from 1 to 1000'],
+      ['3/flows?limit=', 400, 'bad limit , expected an integer from 1 to 1000'],
+      ['3/flows?limit=1e1', 400, 'bad limit 1e1, expected an integer from 1 to 1000'],
+    ])('%s is answered with %d', async (path, status, message) => {
+      expect(await asked(path)).toEqual({ status, body: JSON.stringify({ message }) });
+    });
+
+    test('are nowhere without a driver that tells of them', async () => {
+      const { socketPath } = await startApi(cleanup);
+      const body = '{"message":"there are no flows to be seen here"}';
+      const path = '/v1/ports/3/flows';
+      expect(await ask({ socketPath, path })).toEqual({ status: 404, body });
+    });
+
+    test('are the client’s, too, and its errors say why there are none', async () => {
+      const { socketPath } = await startApi(cleanup, { flows });
+      const client = createApiClient(socketPath);
+      expect(await client.flows(3)).toEqual({ total: 1000, flows: [] });
+      await expect(client.flows(4)).rejects.toMatchObject({
+        code: 'ERR_API',
+        message: 'no port 4',
+      });
+    });
   });
 
   test('a query changes nothing', async () => {

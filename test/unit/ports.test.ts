@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { messageOf, SluiceError } from '../../src/msg/errors.js';
 import type { Spec } from '../../src/msg/port.js';
-import type { AgentPort, Resolution } from '../../src/msg/protocol.js';
+import type { AgentPort, Resolution } from '../../src/msg/agent-port.js';
 import { PortTable, type PortServer } from '../../src/parent/ports.js';
 import { Protos } from '../../src/parent/protos.js';
 import { until } from '../harness/wait.js';

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
+import { MAX_FLOWS } from '../../src/msg/flows.js';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
 import {
   checkVersion,
@@ -12,7 +13,7 @@ import {
   type ToAgent,
   type ToParent,
 } from '../../src/msg/protocol.js';
-import { ADD_PORT, HELLO, TO_AGENT, TO_PARENT } from './support/messages.js';
+import { ADD_PORT, FLOW, HELLO, TO_AGENT, TO_PARENT } from './support/messages.js';
 import { rawFrame } from './support/socketpair.js';
 
 const anything = fc.anything({
@@ -106,6 +107,10 @@ describe('a refusal names the field, its value and what was expected', () => {
       'port is 65536, expected an integer from 1 to 65535',
     ],
     [
+      { type: 'flows', request: 1, id: 1, most: MAX_FLOWS + 1 },
+      'most is 1001, expected an integer from 1 to 1000',
+    ],
+    [
       { ...ADD_PORT, port: { ...port, proto: 'icmp' } },
       'proto is "icmp", expected one of tcp, tcp4, tcp6, udp, udp4, udp6, sctp, sctp4, sctp6',
     ],
@@ -126,6 +131,16 @@ describe('a refusal names the field, its value and what was expected', () => {
         'run `sluice reload` so that parent and agent come from one installation',
     );
   });
+});
+
+test('as many of the longest flows as there may be fit into a frame', () => {
+  const flows = Array.from({ length: MAX_FLOWS }, () => FLOW);
+  const message = { type: 'flows', request: 1, total: MAX_FLOWS, flows } as const;
+  const [received] = new FrameDecoder().push(encodeFrame(message));
+  expect(parseToParent(received)).toEqual(message);
+  expect(() => parseToParent({ ...message, flows: [...flows, FLOW] })).toThrow(
+    'invalid message: flows is a list of 1001, expected at most 1000 flows',
+  );
 });
 
 test('the number of fds is read from any message, valid or not', () => {

@@ -59,6 +59,7 @@ export class SctpPump implements Pump {
   hungUp = false;
   /** Bytes handed to the sink. */
   moved = 0;
+  packets = 0;
 
   readonly #shared: Shared;
   readonly #port: PublishedPort;
@@ -177,6 +178,7 @@ export class SctpPump implements Pump {
     const sent = this.#shared.messages.send(sink, address, bytes, label);
     if (sent >= 0) {
       this.moved += bytes;
+      this.packets++;
       this.#tally.bytes += bytes;
       this.#tally.packets++;
       return undefined;

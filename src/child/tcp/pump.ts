@@ -50,6 +50,7 @@ export class TcpPump implements Pump {
   error = 0;
   /** Bytes handed to the sink. */
   moved = 0;
+  readonly packets = 0;
 
   readonly #buffers: Buffers;
   readonly #tally: Tally;

@@ -106,6 +106,16 @@ export class UdpForwarder implements Forwarder {
     (session.phase === 'unreplied' ? this.#unreplied : this.#replied).set(session);
   }
 
+  /** The last time that `refresh` was called; too late after the timeouts have changed. */
+  refreshedAt(session: Session): number {
+    const { delayMs } = session.phase === 'unreplied' ? this.#unreplied : this.#replied;
+    return session.deadline - delayMs;
+  }
+
+  flowsOf(id: number): readonly Session[] {
+    return [...this.#ports].find((port) => port.id === id)?.open ?? [];
+  }
+
   /** Takes a session through a change of its phase. */
   advance(session: Session, change: () => void): void {
     this.#unreplied.clear(session);

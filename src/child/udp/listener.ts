@@ -53,6 +53,10 @@ export class Listener implements Handler {
     return queueDrops(this.#socket.number);
   }
 
+  get sessions(): readonly Session[] {
+    return this.#table.values();
+  }
+
   onEvents(): void {
     const { inbox } = this.#forwarder;
     const count = inbox.receive(this.#socket.number);
@@ -68,7 +72,7 @@ export class Listener implements Handler {
 
   /** At once, not at the end of the turn: whoever asked may bind the address as soon as it hears. */
   close(): void {
-    for (const session of this.#table.values()) session.close();
+    for (const session of this.sessions) session.close();
     this.#forwarder.drop(this.#port, 'queueFull', this.queueDrops);
     this.#forwarder.reactor.remove(this.#socket.number);
     this.#socket.close();

@@ -11,7 +11,6 @@
 
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
-import type { PortCounters, Tally } from '../counters.js';
 import type { Drops } from './drops.js';
 import { type Inbox, SLOTS } from './inbox.js';
 import {
@@ -19,7 +18,6 @@ import {
   CONTROL_WORD,
   CONTROL_WORDS,
   cmsgWords,
-  type Family,
   HEADER_BYTES,
   HEADER_WORDS,
   IOV_COUNT_WORD,
@@ -35,6 +33,7 @@ import {
   writeCmsg,
   writePointer,
 } from './layout.js';
+import type { Path } from './path.js';
 
 /** UDP_MAX_SEGMENTS of Linux before 6.9; later ones take twice as many. */
 const MAX_SEGMENTS = 64;
@@ -51,23 +50,6 @@ const IOVECS = HEADERS + MESSAGES * HEADER_BYTES;
 const CONTROLS = IOVECS + MESSAGES * IOVEC_BYTES;
 const NAME = CONTROLS + MESSAGES * CONTROL_WORDS * WORD_BYTES;
 const META_BYTES = NAME + NAME_BYTES;
-
-/** One way of a session: how to reach its client, or its server. */
-export interface Path {
-  /** Of the socket that it leads through. */
-  readonly family: Family;
-  /** Where to, as a sockaddr; empty through a connected socket. */
-  readonly name: Uint8Array;
-  /** A whole control message that says where from; empty through a connected socket. */
-  readonly pktinfo: Int32Array;
-  /** Segments up to this size may be sent as one message. */
-  largestSegment: number;
-  /** What a full socket is counted as. */
-  readonly busy: 'serverBusy' | 'clientBusy';
-  /** The port's, of which `tally` is this direction. */
-  readonly counters: PortCounters;
-  readonly tally: Tally;
-}
 
 export class Outbox {
   readonly #inbox: Inbox;
@@ -186,8 +168,7 @@ export class Outbox {
       const sent = libc.sendmmsg(fd, header, messages - at, linux.MSG_NOSIGNAL);
       if (sent > 0) {
         for (const end = at + sent; at < end; at++) {
-          path.tally.bytes += this.#lengths[at] as number;
-          path.tally.packets += this.#counts[at] as number;
+          delivered(path, this.#lengths[at] as number, this.#counts[at] as number);
         }
         isRetry = false;
       } else if (sent === linux.ECONNREFUSED && !isRetry) {
@@ -261,11 +242,7 @@ export class Outbox {
       this.#refused++;
       sent = libc.sendmsg(fd, message, linux.MSG_NOSIGNAL);
     }
-    if (sent >= 0) {
-      path.tally.bytes += length;
-      path.tally.packets++;
-      return;
-    }
+    if (sent >= 0) return delivered(path, length, 1);
     this.#drop(path, isFull(sent) ? path.busy : refusalOf(sent));
   }
 
@@ -273,6 +250,13 @@ export class Outbox {
     this.#drops[reason] += datagrams;
     path.counters.drop(reason, datagrams);
   }
+}
+
+function delivered(path: Path, bytes: number, packets: number): void {
+  path.bytes += bytes;
+  path.packets += packets;
+  path.tally.bytes += bytes;
+  path.tally.packets += packets;
 }
 
 function refusalOf(error: number): 'oversized' | 'unreachable' {

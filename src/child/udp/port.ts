@@ -49,6 +49,11 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting {
     return this.#listeners.reduce((total, { queueDrops }) => total + queueDrops, 0);
   }
 
+  /** All that there are; `sessions` counts them. */
+  get open(): readonly Session[] {
+    return this.#listeners.flatMap((listener) => listener.sessions);
+  }
+
   /** The targets are known now. */
   connect(): void {
     for (const session of this.waiting) session.connect();

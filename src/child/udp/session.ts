@@ -17,6 +17,7 @@ import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
 import { Dialling } from '../dialling.js';
+import { newFlowId, type Observable, type Observed } from '../observed.js';
 import type { Handler } from '../reactor.js';
 import { clientOf, pktinfoOf } from './address.js';
 import type { Drops } from './drops.js';
@@ -25,27 +26,25 @@ import { Held } from './held.js';
 import { IPV4, IPV6 } from './layout.js';
 import type { Limited, Phase } from './limits.js';
 import type { Listener } from './listener.js';
-import type { Path } from './outbox.js';
+import { type Path, pathToClient, pathToServer } from './path.js';
 import type { UdpPort } from './port.js';
 import { connectTo, giveUpAddress, queueDrops, wasRefused } from './sockets.js';
 import type { Keyed } from './table.js';
 
-const NOWHERE = new Uint8Array(0);
-const NO_PKTINFO = new Int32Array(0);
-/** The most that a segment can have. */
-const ANY_SEGMENT = 0xffff;
 /** While every server refuses, all of them are tried anew no more often than this. */
 const REDIAL_PAUSE_MS = 1000;
 /** Longer than a server that is well takes to answer. */
 const SILENCE_MS = 2000;
 
-export class Session implements Handler, Expiring, Limited, Keyed<Session> {
+export class Session implements Handler, Expiring, Limited, Keyed<Session>, Observable {
   deadline = 0;
   nextOfHash: Session | undefined;
   phase: Phase = 'unreplied';
   readonly key: Int32Array;
   readonly port: UdpPort;
   readonly source: Source;
+  readonly #id = newFlowId();
+  readonly #startedAt = performance.now();
   readonly #forwarder: UdpForwarder;
   readonly #listener: Listener;
   readonly #toClient: Path;
@@ -53,7 +52,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
   #dialling: Dialling;
   #redialAt = 0;
   /** When the server has last said something, or could have for the first time. */
-  #heardAt = performance.now();
+  #heardAt = this.#startedAt;
   /** Of the targets, when the server was last found among them. */
   #generation = -1;
   #state: 'waiting' | 'open' | 'closed' = 'waiting';
@@ -75,17 +74,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     this.key = key;
     this.source = source;
     const { family } = listener;
-    const name = clientOf(key);
-    const pktinfo = pktinfoOf(family, key);
-    this.#toClient = {
-      family,
-      name,
-      pktinfo,
-      largestSegment: ANY_SEGMENT,
-      busy: 'clientBusy',
-      counters: port.counters,
-      tally: port.counters.out,
-    };
+    this.#toClient = pathToClient(family, clientOf(key), pktinfoOf(family, key), port.counters);
     this.#dialling = this.#newDialling();
     forwarder.enter(this);
     if (port.waiting.size === 0 && this.#dialling.isReady(port)) this.#state = 'open';
@@ -148,6 +137,25 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     outbox.send(this.#listener.fd, this.#toClient, 0);
   }
 
+  get bytes(): number {
+    return (this.#toServer?.bytes ?? 0) + this.#toClient.bytes;
+  }
+
+  observe(): Observed {
+    return {
+      id: this.#id,
+      client: this.#toClient.name,
+      server: this.#dialling.server,
+      state: this.#state === 'waiting' ? 'dialling' : 'open',
+      startedAt: this.#startedAt,
+      activeAt: this.#forwarder.refreshedAt(this),
+      bytesIn: this.#toServer?.bytes ?? 0,
+      bytesOut: this.#toClient.bytes,
+      packetsIn: this.#toServer?.packets ?? 0,
+      packetsOut: this.#toClient.packets,
+    };
+  }
+
   close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -201,15 +209,10 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session> {
     }
     if (this.#toServer === undefined) this.#dialling.connected();
     this.#fd = fd;
-    this.#toServer = {
-      family: this.#dialling.server?.[0] === linux.AF_INET ? IPV4 : IPV6,
-      name: NOWHERE,
-      pktinfo: NO_PKTINFO,
-      largestSegment: ANY_SEGMENT,
-      busy: 'serverBusy',
-      counters: this.port.counters,
-      tally: this.port.counters.in,
-    };
+    const { server } = this.#dialling;
+    this.port.targets.reached(server);
+    const family = server?.[0] === linux.AF_INET ? IPV4 : IPV6;
+    this.#toServer = pathToServer(family, this.port.counters, this.#toServer);
     return undefined;
   }
 

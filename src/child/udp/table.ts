@@ -52,11 +52,11 @@ export class SessionTable<T extends Keyed<T>> {
   }
 
   values(): T[] {
-    return [...this.#chains.values()].flatMap((first) => {
-      const chain: T[] = [];
-      for (let one: T | undefined = first; one !== undefined; one = one.nextOfHash) chain.push(one);
-      return chain;
-    });
+    const all: T[] = [];
+    for (const first of this.#chains.values()) {
+      for (let one: T | undefined = first; one !== undefined; one = one.nextOfHash) all.push(one);
+    }
+    return all;
   }
 }
 

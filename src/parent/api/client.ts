@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { type Manager, PROTOS } from '../../msg/port.js';
 import type { Topic } from '../bus/topics.js';
+import type { PortFlows } from '../snapshot.js';
+import { flowsSchema } from './flows.js';
 import { type Info, infoSchema } from './info.js';
 
 const TIMEOUT_MS = 30_000;
@@ -30,6 +32,11 @@ export interface ApiClient extends Manager {
   info(): Promise<Info>;
   /** Ours only: resolves when the driver is about to replace itself. */
   reload(drainLimitMs: number): Promise<void>;
+  /**
+   * Ours only: the flows of that port. Of more than an answer takes, those that have moved the most
+   * bytes.
+   */
+  flows(id: number): Promise<PortFlows>;
   /** Where sluice publishes that topic of its bus; any other driver answers ERR_API_FOREIGN. */
   topicSocket(topic: Topic): Promise<string>;
 }
@@ -60,6 +67,7 @@ export function createApiClient(socketPath: string, timeoutMs = TIMEOUT_MS): Api
     removePort: async (id) => {
       await call(z.unknown(), 'DELETE', `/v1/ports/${id}`);
     },
+    flows: (id) => call(flowsSchema, 'GET', `/v1/ports/${id}/flows`),
     topicSocket: async (topic) => (await call(topicSchema, 'GET', `/v1/bus/${topic}`)).socket,
   };
 }

@@ -2,9 +2,11 @@
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
+import { MAX_FLOWS } from '../../msg/flows.js';
 import type { Manager } from '../../msg/port.js';
 import { validateSpec } from '../../msg/spec.js';
 import { type Topic, TOPICS } from '../bus/topics.js';
+import type { PortFlows } from '../snapshot.js';
 import { type Answer, CLOSE, parseJson, readBody, tooLong } from './exchange.js';
 import type { Info } from './info.js';
 
@@ -21,6 +23,8 @@ export interface ApiBackend {
   readonly reload?: (drainLimitMs: number) => Promise<{ readonly begin: () => void }>;
   /** Answers `GET /metrics`. */
   readonly metrics?: () => Promise<Answer>;
+  /** Rejects with ERR_PORT_ID for an unknown port; `most` is 1 to MAX_FLOWS. */
+  readonly flows?: (id: number, most: number) => Promise<PortFlows>;
   /** Resolves with the socket that a topic of the bus is published on. */
   readonly openTopic?: (topic: Topic) => Promise<string>;
 }
@@ -43,6 +47,7 @@ const ROUTES: readonly Route[] = [
   },
   { path: /^\/v1\/reload$/, methods: new Map([['POST', reload]]) },
   { path: /^\/v1\/ports\/([^/]+)$/, methods: new Map([['DELETE', removePort]]) },
+  { path: /^\/v1\/ports\/([^/]+)\/flows$/, methods: new Map([['GET', getFlows]]) },
   { path: /^\/metrics$/, methods: new Map([['GET', getMetrics]]) },
   { path: /^\/v1\/bus\/([^/]+)$/, methods: new Map([['GET', getTopic]]) },
 ];
@@ -115,6 +120,24 @@ async function removePort({ manager }: ApiBackend, _: unknown, id: string): Prom
 }
 
 /** This and the following are additions of sluice to RootlessKit's API. */
+async function getFlows(backend: ApiBackend, request: IncomingMessage, id: string) {
+  if (!/^\d{1,15}$/.test(id)) return refusal(400, `bad id ${id}, expected an integer`);
+  const [, query] = (request.url ?? '').split('?', 2);
+  const limit = new URLSearchParams(query).get('limit') ?? `${MAX_FLOWS}`;
+  if (!/^\d{1,4}$/.test(limit) || Number(limit) < 1 || Number(limit) > MAX_FLOWS) {
+    return refusal(400, `bad limit ${limit}, expected an integer from 1 to ${MAX_FLOWS}`);
+  }
+  if (backend.flows === undefined) return refusal(404, 'there are no flows to be seen here');
+  try {
+    return { status: 200, body: await backend.flows(Number(id), Number(limit)) };
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === 'ERR_PORT_ID') {
+      return refusal(404, error.message);
+    }
+    throw error;
+  }
+}
+
 async function getMetrics({ metrics }: ApiBackend): Promise<Answer> {
   return metrics?.() ?? refusal(404, 'there are no metrics here');
 }

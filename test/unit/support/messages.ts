@@ -9,6 +9,20 @@ type EachOf<Message extends { readonly type: string }> = {
 const ADDRESS = { ip: '172.17.0.2', port: 80 };
 const SOURCE_LOST = { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 6, refused: 5 };
 
+/** As long as one can be. */
+export const FLOW = {
+  id: Number.MAX_SAFE_INTEGER,
+  client: { ip: '2001:db8:1111:2222:3333:4444:5555:6666', port: 65535 },
+  server: { ip: 'fd00:1111:2222:3333:4444:5555:6666:7777', port: 65535 },
+  state: 'half-closed',
+  ageMs: Number.MAX_SAFE_INTEGER,
+  idleMs: Number.MAX_SAFE_INTEGER,
+  bytesIn: Number.MAX_SAFE_INTEGER,
+  bytesOut: Number.MAX_SAFE_INTEGER,
+  packetsIn: Number.MAX_SAFE_INTEGER,
+  packetsOut: Number.MAX_SAFE_INTEGER,
+} as const;
+
 export const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: 4711 } as const;
 export const ADD_PORT = {
   type: 'addPort',
@@ -29,6 +43,7 @@ const toAgent: EachOf<ToAgent> = {
   removePort: { type: 'removePort', request: 2, id: 3 },
   stats: { type: 'stats', request: 3 },
   portStats: { type: 'portStats', request: 3, after: 512 },
+  flows: { type: 'flows', request: 3, id: 3, most: 1000 },
   sourceFamilies: { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
   udpTimeouts: {
     type: 'udpTimeouts',
@@ -78,21 +93,25 @@ const toParent: EachOf<ToParent> = {
     request: 3,
     ports: [
       {
-        id: 3,
-        flows: 1,
-        accepted: 2,
-        refused: 3,
-        shed: 4,
-        bytesIn: 5,
-        bytesOut: 6,
-        packetsIn: 7,
-        packetsOut: 8,
-        drops: { queueFull: 9 },
-        connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
-        connectMicros: 10,
+        stats: {
+          id: 3,
+          flows: 1,
+          accepted: 2,
+          refused: 3,
+          shed: 4,
+          bytesIn: 5,
+          bytesOut: 6,
+          packetsIn: 7,
+          packetsOut: 8,
+          drops: { queueFull: 9 },
+          connects: [...CONNECT_BUCKETS_MS, 0].map(() => 1),
+          connectMicros: 10,
+        },
+        server: ADDRESS,
       },
     ],
   },
+  flows: { type: 'flows', request: 3, total: 5000, flows: [FLOW] },
 };
 
 export const TO_AGENT: readonly ToAgent[] = Object.values(toAgent);

@@ -31,6 +31,7 @@ export const stateSchema = z.object({
         childIP: z.string().exactOptional(),
         childPort: z.int(),
       }),
+      server: z.object({ ip: z.string(), port: z.int() }).exactOptional(),
       stats: portStatsSchema.exactOptional(),
     }),
   ),
