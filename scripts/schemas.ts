@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { TRANSPORTS } from '../src/msg/port.js';
 import { statusSchema } from '../src/parent/api/client.js';
+import { flowsSchema } from '../src/parent/api/flows.js';
 import { infoSchema } from '../src/parent/api/info.js';
 import { stateSchema } from '../src/parent/cli/top/state.js';
 import type { Finding } from '../src/parent/doctor/finding.js';
@@ -54,6 +55,7 @@ const probeResult = z.strictObject({
 const SCHEMAS = {
   doctor: z.array(finding),
   event: stampedSchema,
+  flows: flowsSchema,
   info: infoSchema,
   port: statusSchema,
   probe: probeResult,

@@ -44,34 +44,39 @@ describe('docs/json.md', () => {
 });
 
 describe('a schema', () => {
-  it.each(['doctor', 'probe', 'port'])('of %s takes nothing that it does not name', (name) => {
-    const [example] = readPages()
-      .flatMap(({ blocks }) => blocks)
-      .filter(({ language, words }) => language === 'json' && words === name)
-      .map(({ text }): unknown => JSON.parse(text));
-    const more = Array.isArray(example)
-      ? [{ ...(example[0] as object), more: 1 }]
-      : { ...(example as object), more: 1 };
-    expect(problems(name, more)).toContain('must NOT have additional properties');
-  });
+  it.each(['doctor', 'probe', 'port', 'flows'])(
+    'of %s takes nothing that it does not name',
+    (name) => {
+      const [example] = readPages()
+        .flatMap(({ blocks }) => blocks)
+        .filter(({ language, words }) => language === 'json' && words === name)
+        .map(({ text }): unknown => JSON.parse(text));
+      const more = Array.isArray(example)
+        ? [{ ...(example[0] as object), more: 1 }]
+        : { ...(example as object), more: 1 };
+      expect(problems(name, more)).toContain('must NOT have additional properties');
+    },
+  );
 });
 
 describeWith([userNamespaces], 'what is printed', () => {
   const cleanup = perTest();
 
-  it('by list-ports, add-ports and info is what the schemas say', async () => {
+  it('by list-ports, add-ports, info and flows is what the schemas say', async () => {
     const [first, second] = [await freePort(), await freePort()];
     const [node, program] = sluice();
     const script = `set -e
       "$@" add-ports --json 127.0.0.1:${second}:81/tcp; echo
       "$@" list-ports --json; echo
-      "$@" info --json`;
+      "$@" info --json; echo
+      "$@" flows --json 1`;
     const shell = ['sh', '-c', script, 'sh', node ?? '', program ?? ''];
     const output = await run(sluice('run', '-p', `${first}:80/udp`, '--', ...shell));
-    const [added = '', listed = '', info = ''] = output.split('\n\n');
+    const [added = '', listed = '', info = '', flows = ''] = output.split('\n\n');
     expect([lines(added), lines(listed)].map(({ length }) => length)).toEqual([1, 2]);
     for (const port of [...lines(added), ...lines(listed)]) expect(problems('port', port)).toBe('');
     expect(problems('info', JSON.parse(info))).toBe('');
+    expect(problems('flows', JSON.parse(flows))).toBe('');
     expect(JSON.parse(info)).toMatchObject({ portDriver: { sourceIP: {}, agents: {} } });
   });
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { stateSchema } from '../../src/parent/cli/top/state.js';
@@ -20,6 +20,7 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
   let api: string;
   let driver: Program;
   let specs: readonly string[];
+  let client: Socket;
 
   beforeEach(async () => {
     const stateDir = temporaryFolder(cleanup);
@@ -30,7 +31,7 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
     const command = ['run', '--state-dir', stateDir, ...publish, '--', process.execPath];
     driver = await start(cleanup, sluice(...command, '--eval', ECHO));
     await driver.line(/serving/, DEADLINE_MS);
-    const client = connect(ports[0] ?? 0, '127.0.0.1');
+    client = connect(ports[0] ?? 0, '127.0.0.1');
     cleanup.defer(() => client.destroy());
     client.on('error', () => {}).write('x');
     await once(client, 'data');
@@ -42,7 +43,7 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
     expect(table).toMatch(
       /^agent \d+ serving  cpu [\d.]+%  memory \d+MB\n(agent \d+ spare .*\n)?   ID FLOWS /,
     );
-    expect(table).toMatch(new RegExp(`^    1     1 .* ${specs[0]}$`, 'm'));
+    expect(table).toMatch(new RegExp(`^    1     1 .* ${specs[0]} -> 127.0.0.1:7$`, 'm'));
     const filtered = await run(sluice('top', '--once', '--filter', 'udp', '--socket', api));
     expect(filtered).toContain(`  ${specs[1]}\n`);
     expect(filtered).not.toContain(specs[0]);
@@ -50,6 +51,29 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
     const state = stateSchema.parse(JSON.parse(json));
     expect(stateSchema.strict().parse(JSON.parse(json))).toEqual(state);
     expect(state.ports[0]?.stats).toMatchObject({ flows: 1, bytesIn: 1, bytesOut: 1 });
+    expect(state.ports.map(({ server }) => server)).toEqual([
+      { ip: '127.0.0.1', port: 7 },
+      undefined,
+    ]);
+  });
+
+  it('leaves it to sluice flows to print those of one port', async () => {
+    const table = await run(sluice('flows', '1', '--socket', api));
+    const [titles = '', row, ...others] = table.split('\n');
+    expect(titles.trim().split(/ +/)).toEqual(
+      'CLIENT SERVER STATE AGE IDLE BYTESIN BYTESOUT PACKETSIN PACKETSOUT AGENT'.split(' '),
+    );
+    const from = `127.0.0.1:${client.localPort}`;
+    expect(row).toMatch(
+      new RegExp(`^${from} +127.0.0.1:7 +open +\\d+m?s +\\d+m?s +1 +1 +0 +0 +\\d+ +$`),
+    );
+    expect(others).toEqual(['']);
+    const json = JSON.parse(await run(sluice('flows', '1', '--json', '--socket', api))) as object;
+    const flow = { client: { ip: '127.0.0.1', port: client.localPort }, bytesIn: 1, bytesOut: 1 };
+    expect(json).toMatchObject({ total: 1, flows: [flow] });
+    await expect(run(sluice('flows', '9', '--socket', api))).rejects.toThrow(
+      'sluice: there is no port with ID 9; list-ports shows them',
+    );
   });
 
   it.each([
@@ -66,9 +90,12 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
     await terminal.shows(/sort: fl/);
     terminal.press('\r');
     await terminal.shows(/Esc back/);
-    if (rows > 6) await terminal.shows(/towards server/);
+    await terminal.shows(new RegExp(`> .*127.0.0.1:${client.localPort}`));
+    if (rows > 6) await terminal.shows(/served by +127.0.0.1:7, through agent \d+/);
+    terminal.press('/nobody');
+    await terminal.shows(/filter: nobody_/);
     expect(terminal.written.includes('\u001b[1m')).toBe(setting === '' && rows > 3);
-    terminal.press('q');
+    terminal.press('\rq');
     expect(await terminal.ended()).toEqual({ code: 0, signal: null });
     // The cursor, and what was there before.
     expect(terminal.written).toMatch(/\?25h.*\?1049l\s*$/);

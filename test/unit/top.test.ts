@@ -1,61 +1,10 @@
 /** What `sluice top` makes of a driver's state: no terminal is needed for that. */
 import { describe, expect, it } from 'vitest';
-import { draw, type Look, plainTable } from '../../src/parent/cli/top/draw.js';
-import { graph, percent, short } from '../../src/parent/cli/top/figures.js';
+import { draw, plainTable } from '../../src/parent/cli/top/draw.js';
+import { duration, graph, percent, short } from '../../src/parent/cli/top/figures.js';
 import { Rates } from '../../src/parent/cli/top/rows.js';
-import type { State } from '../../src/parent/cli/top/state.js';
-import { FIRST_VIEW, pressed, visible } from '../../src/parent/cli/top/view.js';
-
-const NOTHING = {
-  flows: 0,
-  accepted: 0,
-  refused: 0,
-  shed: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  drops: {},
-  connects: [],
-  connectMicros: 0,
-};
-
-type Counted = Partial<typeof NOTHING> & { readonly drops?: Record<string, number> };
-
-function state(second: number, ports: readonly Counted[], cpuSeconds = 0): State {
-  return {
-    time: new Date(second * 1000).toISOString(),
-    ports: ports.map((stats, index) => ({
-      id: index + 1,
-      spec: { proto: index === 1 ? 'udp4' : 'tcp', parentPort: 8000 + index, childPort: 80 },
-      stats: { ...NOTHING, ...stats, id: index + 1 },
-    })),
-    agents: [
-      {
-        pid: 7,
-        state: 'serving',
-        since: new Date(0).toISOString(),
-        cpuSeconds,
-        residentBytes: 6e7,
-      },
-    ],
-    agentRestarts: 2,
-    pipes: 4,
-    sourceIP: {
-      protos: {
-        tcp4: { kept: true },
-        tcp6: { kept: false, reason: 'no nft' },
-        udp4: { kept: false },
-      },
-      flows: { kept: 0, without: {} },
-    },
-    transports: {},
-  };
-}
-
-const look = (columns: number, rows: number): Look => {
-  return { columns, rows, isColoured: false, isUtf8: false };
-};
+import { FIRST_VIEW } from '../../src/parent/cli/top/view.js';
+import { after, idsAfter as ids, inside, look, state, table } from './support/top.js';
 
 describe('rates', () => {
   const rates = new Rates();
@@ -95,6 +44,11 @@ describe('figures', () => {
     expect([0, 0.034, 0.5, 1.27].map(percent)).toEqual(['0.0%', '3.4%', '50%', '127%']);
   });
 
+  it('are times in whole units', () => {
+    const times = [0, 999, 1000, 99_999, 100_000, 47 * 3.6e6, 48 * 3.6e6, 9e9].map(duration);
+    expect(times).toEqual(['0ms', '999ms', '1s', '99s', '1m', '47h', '2d', '104d']);
+  });
+
   it('are drawn to the scale of the highest, the latest at the right', () => {
     expect(graph([0, 1, 4, 8], 6, false)).toBe('   _=#');
     expect(graph([5, 5, 5], 2, true)).toBe('██');
@@ -103,15 +57,6 @@ describe('figures', () => {
 });
 
 describe('the view', () => {
-  const rates = new Rates();
-  rates.next(state(1, [{}, {}, {}]));
-  const table = rates.next(
-    state(2, [{ flows: 1, bytesOut: 5 }, { flows: 9 }, { bytesOut: 100, shed: 2 }]),
-  );
-  const after = (keys: string) =>
-    Array.from(keys).reduce((view, key) => pressed(view, key, visible(table, view)), FIRST_VIEW);
-  const ids = (keys: string) => visible(table, after(keys)).map(({ id }) => id);
-
   it('is sorted by what s chooses, and filtered by what is typed after /', () => {
     expect(ids('')).toEqual([1, 2, 3]);
     expect(ids('s')).toEqual([2, 1, 3]);
@@ -129,10 +74,11 @@ describe('the view', () => {
   });
 
   it('looks into the selected port, and out again', () => {
-    expect(after('jj\r')).toMatchObject({ selected: 3, isInside: true });
-    const lines = draw(table, after('jjjjj\r'), look(80, 24));
+    expect(after('jj\r')).toMatchObject({ ports: { selected: 3 }, isInside: true });
+    const lines = draw(table, inside, after('jjjjj\r'), look(80, 24));
     expect(lines).toContain('lost in all       shed 2');
-    expect(after('j\r\x1b')).toMatchObject({ selected: 2, isInside: false });
+    expect(lines).toContain('served by         agent 7');
+    expect(after('j\r\x1b')).toMatchObject({ ports: { selected: 2 }, isInside: false });
   });
 
   it.each([
@@ -141,10 +87,10 @@ describe('the view', () => {
     [20, 3],
     [10, 1],
     [300, 100],
-  ])('fits into %d columns and %d rows', (columns, rows) => {
-    for (const keys of ['', 'j', '\r', '/x']) {
-      const lines = draw(table, after(keys), look(columns, rows));
-      expect(lines.length).toBeLessThanOrEqual(rows);
+  ])('fits into %d columns and %d rows', (columns, height) => {
+    for (const keys of ['', 'j', '\r', '/x', '\r/x', '\rj']) {
+      const lines = draw(table, inside, after(keys), look(columns, height));
+      expect(lines.length).toBeLessThanOrEqual(height);
       expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(columns);
     }
   });
@@ -156,14 +102,14 @@ describe('the view', () => {
         Array.from({ length: 50 }, () => ({})),
       ),
     );
-    const view = { ...FIRST_VIEW, selected: 40 };
-    expect(draw(many, view, look(80, 12)).some((line) => /^> +40 /.test(line))).toBe(true);
+    const view = { ...FIRST_VIEW, ports: { ...FIRST_VIEW.ports, selected: 40 } };
+    expect(draw(many, {}, view, look(80, 12)).some((line) => /^> +40 /.test(line))).toBe(true);
   });
 
   it('has no escape sequence without colours, and styles whole lines with them', () => {
-    const plain = draw(table, FIRST_VIEW, look(60, 20));
+    const plain = draw(table, {}, FIRST_VIEW, look(60, 20));
     expect(plain.join('')).not.toContain('\x1b');
-    const styled = draw(table, FIRST_VIEW, { ...look(60, 20), isColoured: true });
+    const styled = draw(table, {}, FIRST_VIEW, { ...look(60, 20), isColoured: true });
     const bare = styled.map((line) => line.replace(/^\x1b\[\dm/, '').replace(/\x1b\[0m$/, '')); // eslint-disable-line no-control-regex
     expect(bare).toEqual(plain);
   });
@@ -171,8 +117,8 @@ describe('the view', () => {
   it('is a table for people where there is no terminal', () => {
     expect(plainTable(table)).toEqual([
       'agent 7 serving  cpu 0.0%  memory 60MB',
-      '   ID FLOWS NEW/S IN B/S OUT B/S IN P/S OUT P/S SOURCE  LOST  PORT',
-      '    1     1     0      0       5      0       0   ipv4     0  8000:80/tcp',
+      '   ID FLOWS NEW/S IN B/S OUT B/S IN P/S OUT P/S SOURCE  LOST  PORT -> SERVER',
+      '    1     1     0      0       5      0       0   ipv4     0  8000:80/tcp -> 172.17.0.2:80',
       '    2     9     0      0       0      0       0     no     0  8001:80/udp4',
       '    3     0     0      0     100      0       0   ipv4     2  8002:80/tcp  lost: shed 2',
     ]);

@@ -4,14 +4,13 @@ import type { Status } from '../../msg/port.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { createApiClient } from '../api/client.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
+import { tableOf } from './table.js';
 
 interface Options extends SocketOptions {
   readonly json?: true;
 }
 
 const HEADINGS = ['ID', 'PROTO', 'PARENTIP', 'PARENTPORT', 'CHILDIP', 'CHILDPORT'];
-/** Spaces after the widest cell of a column, the last one included. */
-const PADDING = 4;
 
 /** Adds none when one of the specs is malformed; stops at the first that the API refuses. */
 export async function addPorts(texts: readonly string[], options: Options): Promise<void> {
@@ -26,7 +25,9 @@ export async function addPorts(texts: readonly string[], options: Options): Prom
 /** With --json one object a line. */
 export async function listPorts(options: Options): Promise<void> {
   const ports = await createApiClient(socketPathOf(options)).listPorts();
-  const lines = options.json ? ports.map((port) => JSON.stringify(port)) : table(ports);
+  const lines = options.json
+    ? ports.map((port) => JSON.stringify(port))
+    : tableOf([HEADINGS, ...ports.map(cells)]);
   for (const line of lines) {
     print(line);
   }
@@ -42,19 +43,11 @@ export async function removePorts(texts: readonly string[], options: Options): P
   }
 }
 
-function parseId(text: string): number {
+export function parseId(text: string): number {
   if (!/^\d{1,15}$/.test(text)) {
     throw new SluiceError('ERR_USAGE', `bad id ${JSON.stringify(text)}, expected an integer`);
   }
   return Number(text);
-}
-
-function table(ports: readonly Status[]): string[] {
-  const rows = [HEADINGS, ...ports.map(cells)];
-  const widths = HEADINGS.map(
-    (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)) + PADDING,
-  );
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(''));
 }
 
 function cells({ id, spec }: Status): string[] {

@@ -9,20 +9,28 @@ const AWAY_MS = 3000;
 const POLL_INTERVAL_MS = 100;
 
 /**
+ * A client of that API, if sluice serves it.
+ *
+ * @throws SluiceError ERR_NOT_SLUICE, or as the API's client
+ */
+export async function sluiceClient(api: string): Promise<ApiClient> {
+  const client = createApiClient(api);
+  const driver = (await client.info()).portDriver?.driver ?? 'none';
+  if (driver === 'sluice') return client;
+  throw new SluiceError(
+    'ERR_NOT_SLUICE',
+    `the port driver behind ${api} is "${driver}", which can't be watched; sluice attach takes its ports over`,
+  );
+}
+
+/**
  * Tells `viewer` of a topic of the driver behind that API, and of the one that takes its place. Never
  * resolves: the driver's end is that of a stream before its time.
  *
  * @throws SluiceError ERR_NOT_SLUICE, ERR_DRIVER_ENDED, or as the API's client
  */
 export async function watchTopic(api: string, topic: Topic, viewer: Viewer): Promise<never> {
-  const client = createApiClient(api);
-  const driver = (await client.info()).portDriver?.driver ?? 'none';
-  if (driver !== 'sluice') {
-    throw new SluiceError(
-      'ERR_NOT_SLUICE',
-      `the port driver behind ${api} is "${driver}", which can't be watched; sluice attach takes its ports over`,
-    );
-  }
+  const client = await sluiceClient(api);
   for (;;) {
     const socket = await topicSocket(client, topic);
     if (socket === undefined) break;

@@ -1,4 +1,4 @@
-/** The commands that watch a running driver. */
+/** The commands that look at a running driver. */
 import { type Command, Option } from 'commander';
 import type { TopOptions } from '../top/top.js';
 import { SORTS } from '../top/view.js';
@@ -18,6 +18,15 @@ export function addViewCommands(program: Command): void {
     .action(async (_: unknown, command: Command) => {
       const { showEvents } = await import('../events.js');
       await showEvents(command.optsWithGlobals<ViewOptions>());
+    });
+  example(program.command('flows'), 'sluice flows 1 --json | jq .flows[].client.ip')
+    .description('Show the connections, sessions or associations of a port, the largest first')
+    .argument('<id>', 'as printed by add-ports and list-ports')
+    .addOption(socketOption())
+    .option('--json', 'print JSON')
+    .action(async (id: string, _: unknown, command: Command) => {
+      const { listFlows } = await import('../flows.js');
+      await listFlows(id, command.optsWithGlobals<ViewOptions>());
     });
   example(program.command('top'), 'sluice top --sort out')
     .description('Show ports, flows, bytes and agents, once a second')

@@ -1,55 +1,35 @@
 /** The live view as lines of text, for a terminal of any size. */
 import { clock, printable } from '../terminal.js';
-import { graph, percent, short } from './figures.js';
+import { FLOWS, nameOf, PORTS } from './columns.js';
+import { percent, short } from './figures.js';
+import type { FlowTable } from './flow-rows.js';
+import { aligned, list, type Look } from './list.js';
 import type { PortRow, Table } from './rows.js';
-import { selectedIn, type View, visible } from './view.js';
+import { selectedIn, type View, visibleFlows, visiblePorts } from './view.js';
 
-export interface Look {
-  readonly columns: number;
-  readonly rows: number;
-  readonly isColoured: boolean;
-  readonly isUtf8: boolean;
-}
-
-interface Column {
-  readonly title: string;
-  readonly width: number;
-  /** Those with the highest number go first where there is no room for all. */
-  readonly luxury: number;
-  readonly text: (port: PortRow, look: Look) => string;
-}
-
-const GRAPH = 12;
-/** 127.0.0.1:18080:80/tcp, and what stands before it. */
-const LEAST_SPEC = 24;
 const STYLE_LENGTH = '\x1b[7m'.length;
+/** Of rows: a smaller terminal has better use for them than for many agents, or for any. */
+const FEW_ROWS = 12;
+const LEAST_ROWS = 6;
 
-const COLUMNS: readonly Column[] = [
-  { title: 'ID', width: 5, luxury: 0, text: ({ id }) => String(id) },
-  { title: 'FLOWS', width: 6, luxury: 1, text: ({ flows }) => short(flows) },
-  { title: 'NEW/S', width: 6, luxury: 6, text: ({ newFlows }) => short(newFlows) },
-  { title: 'IN B/S', width: 7, luxury: 2, text: ({ bytesIn }) => short(bytesIn) },
-  { title: 'OUT B/S', width: 8, luxury: 2, text: ({ bytesOut }) => short(bytesOut) },
-  { title: 'IN P/S', width: 7, luxury: 7, text: ({ packetsIn }) => short(packetsIn) },
-  { title: 'OUT P/S', width: 8, luxury: 7, text: ({ packetsOut }) => short(packetsOut) },
-  { title: 'SOURCE', width: 7, luxury: 4, text: ({ source }) => source },
-  { title: 'LOST', width: 6, luxury: 3, text: ({ lost }) => short(lost) },
-  {
-    title: '',
-    width: GRAPH + 1,
-    luxury: 5,
-    text: ({ history }, { isUtf8 }) => graph(history, GRAPH, isUtf8),
-  },
-];
+/** A port that is looked into; `flows` once they are known. */
+export interface Inside {
+  readonly table?: FlowTable | undefined;
+  readonly problem?: string | undefined;
+}
 
 /** Never more lines than `look.rows`, and none wider than `look.columns`. */
-export function draw(table: Table, view: View, look: Look): string[] {
-  const ports = visible(table, view);
-  const top = [summary(table, view), ...agentLines(table, look)];
-  const body = view.isInside
-    ? inside(selectedIn(view, ports))
-    : list(ports, view, look, top.length);
+export function draw(table: Table, inside: Inside, view: View, look: Look): string[] {
   const room = Math.max(0, look.rows - 1);
+  const isTiny = look.rows < LEAST_ROWS;
+  const top =
+    isTiny && view.isInside
+      ? []
+      : [summary(table, view), ...(isTiny ? [] : agentLines(table, look))];
+  const left = room - top.length;
+  const body = view.isInside
+    ? insideLines(table, inside, view, look, left)
+    : portLines(table, view, look, left);
   const lines = [...top, ...body].slice(0, room);
   return [...lines, help(view)].slice(-look.rows).map((line) => cut(line, look));
 }
@@ -57,84 +37,66 @@ export function draw(table: Table, view: View, look: Look): string[] {
 /** Of all ports, without what only a terminal can show. */
 export function plainTable(table: Table): string[] {
   const look = { columns: Infinity, rows: Infinity, isColoured: false, isUtf8: false };
-  const columns = COLUMNS.filter(({ title }) => title !== '');
-  const line = (spec: string, cells: readonly string[]) =>
-    `${cells.map((cell, index) => cell.padStart(columns[index]?.width ?? 0)).join('')}  ${spec}`;
-  const rows = table.ports.map((port) => {
-    const cells = columns.map(({ text }) => text(port, look));
-    return line(`${port.spec}${lossText(port, '  lost: ')}`, cells);
+  const columns = PORTS.columns.filter(({ title }) => title !== '');
+  const titles = columns.map(({ title }) => title);
+  const rows = table.ports.map((row) => {
+    const cells = columns.map(({ text }) => text(row, look));
+    return `${aligned(columns, cells)}  ${nameOf(row)}${lossText(row, '  lost: ')}`;
   });
-  return [
-    ...agentLines(table, look),
-    line(
-      'PORT',
-      columns.map(({ title }) => title),
-    ),
-    ...rows,
-  ];
+  return [...agentLines(table, look), `${aligned(columns, titles)}  ${PORTS.name.title}`, ...rows];
 }
 
 function summary({ time, ports, agentRestarts, pipes }: Table, view: View): string {
-  const flows = ports.reduce((total, port) => total + port.flows, 0);
+  const flows = ports.reduce((total, one) => total + one.flows, 0);
   const paused = view.isPaused ? '  PAUSED' : '';
   return `sluice ${clock(time)}  ports ${ports.length}  flows ${flows}  pipes ${pipes}  agents replaced ${agentRestarts}${paused}`;
 }
 
 function agentLines({ agents }: Table, { rows }: Look): string[] {
-  // A small terminal has better use for its lines.
-  const most = rows < 12 ? 1 : 4;
   return agents
-    .slice(0, most)
+    .slice(0, rows < FEW_ROWS ? 1 : 4)
     .map(
       ({ pid, state, cpu, residentBytes }) =>
         `agent ${pid} ${state}  cpu ${percent(cpu)}  memory ${short(residentBytes)}B`,
     );
 }
 
-function list(ports: readonly PortRow[], view: View, look: Look, above: number): string[] {
-  const columns = fitting(look.columns);
-  const line = (mark: string, spec: string, cells: readonly string[]) =>
-    `${mark}${cells.map((cell, index) => cell.padStart(columns[index]?.width ?? 0)).join('')} ${spec}`;
-  const header = line(
-    ' ',
-    'PORT',
-    columns.map(({ title }) => title),
-  );
-  const chosen = selectedIn(view, ports);
-  const room = Math.max(1, look.rows - above - 2);
-  const first = Math.max(0, ports.findIndex((port) => port === chosen) - room + 1);
-  const rows = ports.slice(first, first + room).map((port) => {
-    const isChosen = port === chosen;
-    const cells = columns.map(({ text }) => text(port, look));
-    const text = line(isChosen ? '>' : ' ', port.spec, cells);
-    return isChosen && look.isColoured ? `\x1b[7m${text}` : text;
-  });
-  return [look.isColoured ? `\x1b[1m${header}` : header, ...rows];
+function portLines(table: Table, view: View, look: Look, room: number): string[] {
+  const shown = visiblePorts(table.ports, view.ports);
+  return list(PORTS, shown, selectedIn(view.ports, shown), look, room);
 }
 
-/** The columns that leave room for a spec. */
-function fitting(width: number): readonly Column[] {
-  let columns = COLUMNS;
-  for (let luxury = 9; luxury > 0; luxury--) {
-    const used = columns.reduce((total, column) => total + column.width, 0);
-    if (used + LEAST_SPEC <= width) break;
-    columns = columns.filter((column) => column.luxury < luxury);
-  }
-  return columns;
+function insideLines(table: Table, inside: Inside, view: View, look: Look, room: number): string[] {
+  const found = table.ports.find(({ id }) => id === view.ports.selected);
+  if (found === undefined) return ['this port is gone'];
+  const head = look.rows < FEW_ROWS ? [`port ${found.id}  ${nameOf(found)}`] : facts(found, table);
+  return [...head, ...flowLines(inside, view, look, room - head.length)];
 }
 
-function inside(port: PortRow | undefined): string[] {
-  if (port === undefined) return ['this port is gone'];
-  const { id, spec, source, sourceReason } = port;
+function facts(row: PortRow, { agents }: Table): string[] {
+  const { id, spec, server, source, sourceReason } = row;
+  const agent = agents.find(({ state }) => state === 'serving');
+  const by = [server, ...(agent === undefined ? [] : [`agent ${agent.pid}`])].filter(Boolean);
   const why = source === 'kept' || sourceReason === '' ? '' : ` (${printable(sourceReason)})`;
   return [
     `port ${id}  ${spec}`,
-    `flows             ${port.flows}, ${short(port.newFlows)} new in a second`,
-    `towards server    ${short(port.bytesIn)}B/s, ${short(port.packetsIn)} packets/s`,
-    `towards clients   ${short(port.bytesOut)}B/s, ${short(port.packetsOut)} packets/s`,
+    `served by         ${by.join(', through ') || 'no agent'}`,
+    `flows             ${row.flows}, ${short(row.newFlows)} new in a second`,
+    `towards server    ${short(row.bytesIn)}B/s, ${short(row.packetsIn)} packets/s`,
+    `towards clients   ${short(row.bytesOut)}B/s, ${short(row.packetsOut)} packets/s`,
     `client addresses  ${source}${why}`,
-    `lost in all       ${lossText(port, '') || 'nothing'}`,
+    `lost in all       ${lossText(row, '') || 'nothing'}`,
   ];
+}
+
+function flowLines({ table, problem }: Inside, view: View, look: Look, room: number): string[] {
+  if (problem !== undefined) return [printable(problem)];
+  if (table === undefined) return ['asking for its flows'];
+  const shown = visibleFlows(table.flows, view.flows);
+  const chosen = selectedIn(view.flows, shown);
+  const dots = look.isUtf8 ? '…' : '...';
+  const more = table.more > 0 && room > 3 ? [`${dots} and ${table.more} more`] : [];
+  return [...list(FLOWS, shown, chosen, look, room - more.length), ...more];
 }
 
 function lossText({ losses }: PortRow, before: string): string {
@@ -142,11 +104,13 @@ function lossText({ losses }: PortRow, before: string): string {
   return parts.length === 0 ? '' : before + parts.join(', ');
 }
 
-function help({ isTyping, filter, sort, isInside }: View): string {
+function help({ isTyping, isInside, ports, flows }: View): string {
+  const { filter, sort } = isInside ? flows : ports;
   if (isTyping) return `filter: ${filter}_  (Enter keeps it, Esc drops it)`;
-  if (isInside) return 'Esc back  p pause  q quit';
   const filtered = filter === '' ? '' : ` (${filter})`;
-  return `q quit  s sort: ${sort}  / filter${filtered}  p pause  Enter look into  j k select`;
+  const first = isInside ? 'Esc back  q quit' : 'q quit';
+  const last = isInside ? 'j k select' : 'Enter look into  j k select';
+  return `${first}  s sort: ${sort}  / filter${filtered}  p pause  ${last}`;
 }
 
 /** Escape sequences stand at the start of a line only, and take no room. */

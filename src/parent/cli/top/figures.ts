@@ -4,6 +4,15 @@ const UNITS = ['', 'k', 'M', 'G', 'T', 'P'];
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const ASCII_BARS = ['_', '.', '-', '=', '+', '*', '%', '#'];
 
+/** Unit, its length in milliseconds, and from how many on the next one is used. */
+const DURATIONS = [
+  ['ms', 1, 1000],
+  ['s', 1000, 100],
+  ['m', 60_000, 100],
+  ['h', 3_600_000, 48],
+  ['d', 86_400_000, Infinity],
+] as const;
+
 /** At most five characters: 0, 7, 999, 1.2k, 45k, 1.5M. */
 export function short(value: number): string {
   let scaled = value;
@@ -14,6 +23,15 @@ export function short(value: number): string {
   }
   const digits = unit > 0 && scaled < 9.95 ? scaled.toFixed(1) : scaled.toFixed(0);
   return digits + UNITS[unit];
+}
+
+/** At most five characters, in whole units: 0ms, 999ms, 99s, 99m, 47h, 1000d. */
+export function duration(ms: number): string {
+  for (const [unit, length, most] of DURATIONS) {
+    const value = Math.floor(ms / length);
+    if (value < most) return `${value}${unit}`;
+  }
+  return '';
 }
 
 export function percent(share: number): string {

@@ -1,5 +1,6 @@
 /** From one state of a driver to the next: how fast everything goes. */
 import type { Proto, Spec } from '../../../msg/port.js';
+import { formatAddress } from '../../../msg/sockaddr.js';
 import { formatPortSpec } from '../../../msg/spec.js';
 import type { State } from './state.js';
 
@@ -9,6 +10,8 @@ const HISTORY = 60;
 export interface PortRow {
   readonly id: number;
   readonly spec: string;
+  /** Where the last flow went; empty while that isn't known. */
+  readonly server: string;
   /** Whether servers see the client's address: always, never, or for one family. */
   readonly source: 'kept' | 'ipv4' | 'ipv6' | 'no';
   readonly sourceReason: string;
@@ -75,7 +78,7 @@ export class Rates {
     return { time, ports, agents, agentRestarts, pipes };
   }
 
-  #row(state: State, { id, spec, stats }: Port, per: (key: Counter) => number): PortRow {
+  #row(state: State, { id, spec, server, stats }: Port, per: (key: Counter) => number): PortRow {
     const [bytesIn, bytesOut] = [per('bytesIn'), per('bytesOut')];
     const history = [...(this.#history.get(id) ?? []), bytesIn + bytesOut].slice(-HISTORY);
     this.#history.set(id, history);
@@ -83,6 +86,7 @@ export class Rates {
     return {
       id,
       spec: formatPortSpec({ ...spec, proto: spec.proto as Proto } satisfies Spec),
+      server: server === undefined ? '' : formatAddress(server),
       ...sourceOf(state, spec.proto),
       flows: stats?.flows ?? 0,
       bytesIn,

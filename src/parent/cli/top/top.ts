@@ -1,14 +1,16 @@
 /** top: how everything stands, once a second: on a whole terminal, or as lines. */
 import { SluiceError } from '../../../msg/errors.js';
+import { createApiClient } from '../../api/client.js';
 import { complain } from '../report.js';
 import { type SocketOptions, socketPathOf } from '../socket.js';
 import { endWithReader } from '../terminal.js';
 import { watchTopic } from '../watch.js';
 import { draw, plainTable } from './draw.js';
+import { LookInto } from './look-into.js';
 import { Rates, type Table } from './rows.js';
 import { Screen } from './screen.js';
 import { type State, stateSchema } from './state.js';
-import { FIRST_VIEW, pressed, type Sort, type View, visible } from './view.js';
+import { FIRST_VIEW, pressed, type Sort, type View, visibleFlows, visiblePorts } from './view.js';
 
 export interface TopOptions extends SocketOptions {
   readonly once?: true;
@@ -36,18 +38,26 @@ export async function showTop(options: TopOptions): Promise<never> {
   });
 }
 
-async function live(api: string, { sort, filter }: TopOptions): Promise<never> {
+async function live(api: string, options: TopOptions): Promise<never> {
   const rates = new Rates();
   let table: Table | undefined;
-  let view: View = { ...FIRST_VIEW, ...(sort && { sort }), ...(filter && { filter }) };
+  let view: View = { ...FIRST_VIEW, ports: { ...FIRST_VIEW.ports, ...chosenBy(options) } };
   const show = () => {
     if (table === undefined) return;
     const look = { ...screen.size, isColoured: !process.env['NO_COLOR'], isUtf8: isUtf8() };
-    screen.draw(draw(table, view, look));
+    screen.draw(draw(table, inside, view, look));
   };
+  const inside = new LookInto(createApiClient(api), show);
+  const ask = () => inside.ask(view.isInside ? Number(view.ports.selected) : undefined);
+  const rows = () =>
+    view.isInside
+      ? visibleFlows(inside.table?.flows ?? [], view.flows)
+      : visiblePorts(table?.ports ?? [], view.ports);
   using screen = new Screen(process.stdin, process.stdout, (key) => {
-    view = pressed(view, key, table === undefined ? [] : visible(table, view));
+    const wasInside = view.isInside;
+    view = pressed(view, key, rows());
     if (view.isOver) process.exit(0);
+    if (view.isInside !== wasInside) void ask();
     show();
   });
   process.stdout.on('resize', show);
@@ -55,7 +65,10 @@ async function live(api: string, { sort, filter }: TopOptions): Promise<never> {
   // Awaited: the screen is closed before an error is told.
   return await watchStates(api, (state) => {
     const next = rates.next(state);
-    if (!view.isPaused) table = next;
+    if (!view.isPaused) {
+      table = next;
+      void ask();
+    }
     show();
   });
 }
@@ -81,8 +94,12 @@ function watchStates(
   });
 }
 
-function filtered(table: Table, { sort = FIRST_VIEW.sort, filter = '' }: TopOptions): Table {
-  return { ...table, ports: visible(table, { ...FIRST_VIEW, sort, filter }) };
+function filtered(table: Table, options: TopOptions): Table {
+  return { ...table, ports: visiblePorts(table.ports, chosenBy(options)) };
+}
+
+function chosenBy({ sort = FIRST_VIEW.ports.sort, filter = '' }: TopOptions) {
+  return { sort, filter };
 }
 
 function print(lines: readonly string[]): void {
