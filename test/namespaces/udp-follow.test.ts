@@ -44,6 +44,8 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'an answered UDP session
       const port = await forwarding.publish(CHILD_PORT);
       const client = udpSocket(test).connect(HERE, port);
       for (let exchange = 0; exchange < 2; exchange++) await expectExchange(client, old);
+      const told = async () => (await forwarding.flows(port)).flows[0];
+      expect((await told())?.server).toEqual({ ip: BEFORE, port: PORT });
 
       if (how !== 'stays, and says nothing') old.close();
       if (how === 'has gone') await inside(forwarding, `ip addr del ${BEFORE} dev lo`);
@@ -56,6 +58,9 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'an answered UDP session
       fresh.answer(question, 'yes');
       expect(await client.receiveText()).toBe('yes');
       expect(await forwarding.stats()).toMatchObject({ accepted: 1, flows: 1 });
+      expect((await told())?.server).toEqual({ ip: AFTER, port: PORT });
+      const { ports } = await forwarding.driver.snapshot();
+      expect(ports.map(({ server }) => server)).toEqual([{ ip: AFTER, port: PORT }]);
     },
   );
 
