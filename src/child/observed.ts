@@ -1,7 +1,7 @@
 /** Looking into a port: how one flow stands, and which are told of where there are too many. */
 
 import type { FlowState, FlowStats } from '../msg/flows.js';
-import { decodeSockAddr } from '../msg/sockaddr.js';
+import { type Address, addressOf } from '../msg/sockaddr.js';
 
 /** A flow, as it knows itself: times are on the clock of performance.now(), addresses sockaddrs. */
 export interface Observed {
@@ -29,7 +29,7 @@ export function newFlowId(): number {
   return ++lastId;
 }
 
-/** Those that have moved the most bytes. For the others nothing is made but a number. */
+/** Those that have moved the most bytes, of equal ones the newest: all others cost a number each. */
 export function busiest<T extends Observable>(flows: readonly T[], most: number): readonly T[] {
   if (flows.length <= most) return flows;
   const least = Float64Array.from(flows, ({ bytes }) => bytes)
@@ -41,16 +41,23 @@ export function busiest<T extends Observable>(flows: readonly T[], most: number)
 }
 
 export function flowStats(flow: Observable, now: number): FlowStats {
-  const { client, server, startedAt, activeAt, ...rest } = flow.observe();
-  return {
-    ...rest,
-    client: addressOf(client),
-    ...(server !== undefined && { server: addressOf(server) }),
-    ageMs: Math.max(0, Math.round(now - startedAt)),
-    idleMs: Math.max(0, Math.round(now - activeAt)),
+  const observed = flow.observe();
+  const { id, server, state, bytesIn, bytesOut, packetsIn, packetsOut } = observed;
+  const client = addressOf(observed.client);
+  const ageMs = Math.max(0, Math.round(now - observed.startedAt));
+  const idleMs = Math.max(0, Math.round(now - observed.activeAt));
+  // Set, not spread: a thousand times in a row that makes two milliseconds.
+  const stats: FlowStats & { server?: Address } = {
+    id,
+    client,
+    state,
+    ageMs,
+    idleMs,
+    bytesIn,
+    bytesOut,
+    packetsIn,
+    packetsOut,
   };
-}
-
-function addressOf(sockaddr: Uint8Array) {
-  return decodeSockAddr(new DataView(sockaddr.buffer, sockaddr.byteOffset));
+  if (server !== undefined) stats.server = addressOf(server);
+  return stats;
 }

@@ -1,6 +1,6 @@
 /** Flows that no server took, told to the parent at most once a second for each port. */
 
-import { type Address, decodeSockAddr } from '../msg/sockaddr.js';
+import { type Address, addressOf } from '../msg/sockaddr.js';
 import { ReportClock } from './report-clock.js';
 
 /** Ports told about at a time; those beyond have their counters. */
@@ -37,7 +37,7 @@ export class Refusals extends ReportClock {
 
   protected override report(): void {
     for (const [port, { flows, client }] of this.#refused) {
-      this.#tell(port, flows, decodeSockAddr(new DataView(client.buffer, client.byteOffset)));
+      this.#tell(port, flows, addressOf(client));
     }
     this.#refused.clear();
   }

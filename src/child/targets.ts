@@ -9,7 +9,7 @@
  */
 
 import type { Resolution } from '../msg/agent-port.js';
-import { type Address, decodeSockAddr, encodeSockAddr } from '../msg/sockaddr.js';
+import { type Address, addressOf, encodeSockAddr } from '../msg/sockaddr.js';
 import type { Deadlines, Expiring } from './deadlines.js';
 
 /** Reading the rules takes some 20 ms; a machine under load may need ten times that. */
@@ -99,7 +99,7 @@ export class Targets implements Expiring {
   reached(address: Uint8Array | undefined): void {
     if (address === undefined || address === this.#reached) return;
     this.#reached = address;
-    this.server = decodeSockAddr(new DataView(address.buffer, address.byteOffset));
+    this.server = addressOf(address);
   }
 
   /** The address didn't take a connection: if a rule named it, the rule may be gone. */

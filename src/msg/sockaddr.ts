@@ -52,6 +52,11 @@ export function encodeSockAddr({ ip, port }: Address, scopeId = 0): Uint8Array<A
   return bytes;
 }
 
+/** The address that a whole sockaddr has. */
+export function addressOf(sockaddr: Uint8Array): Address {
+  return decodeSockAddr(new DataView(sockaddr.buffer, sockaddr.byteOffset));
+}
+
 /** Reads what accept(2) or getsockname(2) wrote at the start of `view`. */
 export function decodeSockAddr(view: DataView): Address {
   const isIPv4 = view.getUint16(0, true) === AF_INET;

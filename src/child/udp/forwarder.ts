@@ -106,7 +106,7 @@ export class UdpForwarder implements Forwarder {
     (session.phase === 'unreplied' ? this.#unreplied : this.#replied).set(session);
   }
 
-  /** The last time that `refresh` was called; too late after the timeouts have changed. */
+  /** When `refresh` was called last: wrong if the timeouts have changed since. */
   refreshedAt(session: Session): number {
     const { delayMs } = session.phase === 'unreplied' ? this.#unreplied : this.#replied;
     return session.deadline - delayMs;
