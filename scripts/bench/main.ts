@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { SluiceError } from '../../src/msg/errors.js';
 import { parseCommandLine, planOf } from './options.js';
-import { RESULTS_FOLDER, checkResultsFolder, publish, settingOf } from './results.js';
+import { RESULTS_FOLDER, defaultFolder, makeFolder, publish, settingOf } from './results.js';
 import { runRounds } from './rounds.js';
 import { soak } from './soak/soak.js';
 import { isRoot, rerunAsUser } from './unprivileged.js';
@@ -10,7 +10,9 @@ import { isRoot, rerunAsUser } from './unprivileged.js';
 async function main(): Promise<number> {
   const asked = parseCommandLine();
   if (isRoot()) {
-    return rerunAsUser(RESULTS_FOLDER);
+    return rerunAsUser(
+      'soakMinutes' in asked ? RESULTS_FOLDER : (asked.options.output ?? RESULTS_FOLDER),
+    );
   }
   const abort = new AbortController();
   let exitCode = 0;
@@ -25,10 +27,11 @@ async function main(): Promise<number> {
     if ('soakMinutes' in asked) return await soak(asked.soakMinutes, abort.signal);
     const { suite, options } = asked;
     const plan = planOf(suite, options);
-    checkResultsFolder();
+    const folder = options.output ?? defaultFolder(suite);
+    makeFolder(folder);
     const setting = await settingOf(plan);
     const results = await runRounds(plan, abort.signal);
-    publish(suite, plan, setting, results);
+    publish(folder, suite, plan, setting, results);
     return results.failures.length === 0 ? 0 : 1;
   } catch (error) {
     if (abort.signal.aborted) {

@@ -1,21 +1,26 @@
 /** The command line, and the plan that it asks for. */
+import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { SluiceError } from '../../src/msg/errors.js';
 import { which } from './command.js';
 import type { Plan } from './rounds.js';
 import type { Suite } from './suites/suite.js';
 import { docker } from './suites/docker.js';
+import { idle } from './suites/idle.js';
+import { ports } from './suites/ports.js';
+import { start } from './suites/start.js';
 import { tcp } from './suites/tcp.js';
 import { udp } from './suites/udp.js';
 
-const SUITES: readonly Suite[] = [tcp, udp, docker];
+const SUITES: readonly Suite[] = [tcp, udp, docker, ports, idle, start];
 const SOAK = 'soak';
-const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv', 'curl'];
+const TOOLS = ['iperf3', 'wrk', 'nginx', 'setpriv', 'curl', 'strace'];
 
 interface Options {
   readonly rounds: number;
   readonly seconds: number;
   readonly minutes: number;
+  readonly output?: string;
   readonly quick?: true;
   readonly only?: readonly string[];
   readonly peers?: readonly string[];
@@ -28,7 +33,9 @@ export type Asked =
 /** Ends the process on `--help` and on a wrong option. */
 export function parseCommandLine(): Asked {
   const command = new Command('bench')
-    .description('Measures sluice and its peers side by side; writes JSON to bench-results/.')
+    .description(
+      'Measures sluice and its peers side by side; writes JSON, a page and plots to bench-results/.',
+    )
     .addArgument(
       new Argument('[suite]').choices([...SUITES.map(({ name }) => name), SOAK]).default(tcp.name),
     )
@@ -42,6 +49,9 @@ export function parseCommandLine(): Asked {
     )
     .option('--only <names>', 'measurements to make, with commas', (text) => text.split(','))
     .option('--peers <names>', 'peers to measure, with commas', (text) => text.split(','))
+    .option('--output <folder>', 'for SUITE.json, SUITE.md and plots; default: a new one', (path) =>
+      resolve(path),
+    )
     .option('--minutes <n>', 'length of the soak', wholeNumber, 20)
     .addHelpText('after', `\n${SUITES.map(helpOf).join('\n')}`)
     .addHelpText('after', `\nSuite ${SOAK}: everything at once; shows leaks, and the longest stall`)
@@ -77,7 +87,7 @@ export function planOf(suite: Suite, options: Options): Plan {
   if (absent.length > 0) {
     throw new SluiceError(
       'BENCH_TOOLS',
-      `not on the PATH: ${absent.join(', ')}; on Debian: apt-get install iperf3 wrk nginx-light curl`,
+      `not on the PATH: ${absent.join(', ')}; on Debian: apt-get install iperf3 wrk nginx-light curl strace`,
     );
   }
   const peers = chosen('--peers', suite.peers, options.peers).filter((peer) => {
@@ -88,7 +98,13 @@ export function planOf(suite: Suite, options: Options): Plan {
     return missing === undefined;
   });
   const measurements = chosen('--only', suite.measurements, options.only);
-  return { peers, measurements, rounds: options.rounds, seconds: options.seconds };
+  return {
+    peers,
+    measurements,
+    rounds: options.rounds,
+    seconds: options.seconds,
+    quick: options.quick === true,
+  };
 }
 
 function chosen<T extends { readonly name: string }>(

@@ -1,5 +1,5 @@
 /** What /proc says about trees of processes. Source: proc(5). */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** USER_HZ, which Linux fixes at 100 on every platform that Node supports. */
 const TICKS_PER_SECOND = 100;
@@ -97,5 +97,29 @@ function smapsRollup(pid: number): string {
       throw error;
     }
     return '';
+  }
+}
+
+/** Its arguments, each with a NUL behind it; empty for a process that has ended. */
+export function commandOf(pid: number): string {
+  return whileThere(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'), '');
+}
+
+/** What its fds refer to, such as "pipe:[4711]". */
+export function fdTargetsOf(pid: number): string[] {
+  const numbers = whileThere(() => readdirSync(`/proc/${pid}/fd`), []);
+  return numbers.flatMap((fd) => whileThere(() => [readlinkSync(`/proc/${pid}/fd/${fd}`)], []));
+}
+
+export function isPipe(fdTarget: string): boolean {
+  return fdTarget.startsWith('pipe:');
+}
+
+/** For what may have ended or been closed meanwhile. */
+export function whileThere<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
   }
 }

@@ -21,7 +21,7 @@ export function spreadPercent(summary: Summary): number {
 }
 
 /** `share` from 0 to 1, linear between the two nearest samples; `sorted` is not empty. */
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   const position = (sorted.length - 1) * share;
   const below = sorted[Math.floor(position)] ?? Number.NaN;
   const above = sorted[Math.ceil(position)] ?? Number.NaN;

@@ -33,7 +33,9 @@ export interface Page {
 const FENCED = /^```(\S*)([^\n]*)\n(.*?)^```$/gms;
 
 export function readPages(): Page[] {
-  const docs = readdirSync(join(REPOSITORY, 'docs')).filter((name) => name.endsWith('.md'));
+  const docs = readdirSync(join(REPOSITORY, 'docs'), { encoding: 'utf8', recursive: true }).filter(
+    (name) => name.endsWith('.md'),
+  );
   return ['README.md', ...docs.map((name) => `docs/${name}`)].map((name) => {
     const text = readFileSync(join(REPOSITORY, name), 'utf8');
     const blocks = [...text.matchAll(FENCED)].map((match) => {

@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../../../src/msg/errors.js';
+import { metered } from '../spending.js';
+import { costMetrics, costSamples } from './cost.js';
 import { type Measurement, field } from './measurement.js';
 
 const CLIENT = fileURLToPath(new URL('../inside/roundtrip.mjs', import.meta.url));
@@ -10,15 +12,19 @@ export const roundtrip: Measurement = {
   metrics: [
     { id: 'roundtripP50', label: 'round trip of one byte, p50', unit: 'µs', better: 'less' },
     { id: 'roundtripP99', label: 'round trip of one byte, p99', unit: 'µs', better: 'less' },
+    ...costMetrics('roundtrip', 'a round trip'),
   ],
   async take(peer, context) {
     const args = [CLIENT, '127.0.0.1', `${peer.ports.echo}`, `${context.seconds}`];
-    const report: unknown = JSON.parse(await context.client([process.execPath, ...args]));
-    const [p50, p99] = [field(report, 'p50Us'), field(report, 'p99Us')];
-    if (typeof p50 !== 'number' || typeof p99 !== 'number') {
-      const said = JSON.stringify(report);
-      throw new SluiceError('BENCH_OUTPUT', `the round-trip client reported ${said}`);
+    const { result, spending } = await metered(peer, () =>
+      context.client([process.execPath, ...args]),
+    );
+    const report: unknown = JSON.parse(result);
+    const [trips, p50, p99] = ['trips', 'p50Us', 'p99Us'].map((name) => field(report, name));
+    if (typeof trips !== 'number' || typeof p50 !== 'number' || typeof p99 !== 'number') {
+      throw new SluiceError('BENCH_OUTPUT', `the round-trip client reported ${result}`);
     }
-    return { roundtripP50: p50, roundtripP99: p99 };
+    const cost = costSamples('roundtrip', peer, spending, trips);
+    return { roundtripP50: p50, roundtripP99: p99, ...cost };
   },
 };

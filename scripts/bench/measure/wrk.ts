@@ -1,31 +1,45 @@
 import { SluiceError } from '../../../src/msg/errors.js';
 import type { RunningPeer } from '../peers/peer.js';
+import { metered } from '../spending.js';
+import { costMetrics, costSamples } from './cost.js';
 import type { MeasureContext, Measurement } from './measurement.js';
 
 const CLIENTS = 32;
 
-export const connections: Measurement = {
-  name: 'connections',
-  metrics: [{ id: 'connections', label: 'connections', unit: '/s', better: 'more' }],
-  async take(peer, context) {
-    return { connections: await wrk(peer, context, ['--header', 'Connection: close']) };
-  },
-};
+/** Of wrk, for a connection with each request. */
+export const CONNECTION_CLOSE = ['--header', 'Connection: close'] as const;
 
-export const requests: Measurement = {
-  name: 'requests',
-  metrics: [{ id: 'requests', label: 'requests, keepalive', unit: '/s', better: 'more' }],
-  async take(peer, context) {
-    return { requests: await wrk(peer, context, []) };
-  },
-};
+export const connections = wrkMeasurement(
+  'connections',
+  'connections',
+  'a connection',
+  CONNECTION_CLOSE,
+);
 
-/** Answered requests per second. */
-async function wrk(
+export const requests = wrkMeasurement('requests', 'requests, keepalive', 'a request', []);
+
+function wrkMeasurement(
+  name: string,
+  words: string,
+  one: string,
+  options: readonly string[],
+): Measurement {
+  return {
+    name,
+    metrics: [{ id: name, label: words, unit: '/s', better: 'more' }, ...costMetrics(name, one)],
+    async take(peer, context) {
+      const { result, spending } = await metered(peer, () => wrk(peer, context, options));
+      return { [name]: result.rate, ...costSamples(name, peer, spending, result.count) };
+    },
+  };
+}
+
+/** Answered requests, in total and per second. */
+export async function wrk(
   peer: RunningPeer,
   context: MeasureContext,
   options: readonly string[],
-): Promise<number> {
+): Promise<{ rate: number; count: number }> {
   const load = [
     '--threads',
     '1',
@@ -37,9 +51,10 @@ async function wrk(
   const url = `http://127.0.0.1:${peer.ports.http}/`;
   const output = await context.client(['wrk', ...load, ...options, url]);
   const rate = /^Requests\/sec:\s+([\d.]+)$/m.exec(output)?.[1];
+  const count = /^\s*(\d+) requests in /m.exec(output)?.[1];
   const trouble = /^\s*(Socket errors|Non-2xx).*$/m.exec(output)?.[0];
-  if (rate === undefined || trouble !== undefined) {
+  if (rate === undefined || count === undefined || trouble !== undefined) {
     throw new SluiceError('BENCH_OUTPUT', `wrk met errors: ${(trouble ?? output).trim()}`);
   }
-  return Number(rate);
+  return { rate: Number(rate), count: Number(count) };
 }

@@ -31,6 +31,14 @@ export interface RunningPeer {
     /** Where these clients connect, at the same ports. */
     readonly address: string;
   };
+  /** A process for each connection: what those spent that have ended can't be told in full. */
+  readonly forks?: true;
+  /** Its processes are not dumpable: neither their memory nor their system calls can be seen. */
+  readonly hidden?: true;
+  /** The socket of RootlessKit's API, where it has one. */
+  readonly apiSocket?: string;
+  /** Of its start: until that API named its port driver. */
+  readonly readyMs?: number;
   /** The processes that carry the bytes, at this moment; none for the direct path. */
   forwarders(): number[];
   /** Ends everything that `start` started; never rejects because of how it ended. */
@@ -40,6 +48,8 @@ export interface RunningPeer {
 export interface Turn {
   /** A folder of this turn's own, readable by its user only. */
   readonly folder: string;
+  /** Another one, in memory: for what belongs into XDG_RUNTIME_DIR. */
+  readonly runtimeFolder: string;
   readonly signal: AbortSignal;
   /** Keeps a command line for the report. */
   note(command: readonly string[]): void;

@@ -14,5 +14,9 @@ export const sluice: Peer = {
     existsSync(MAIN)
       ? missingProgram('unshare', 'nsenter')
       : `${MAIN} does not exist: run 'npm run build'`,
-  start: (turn) => startPublisher([process.execPath, MAIN, 'run'], ['--'], turn),
+  start: (turn) => {
+    const stateDir = `${turn.runtimeFolder}/sluice`;
+    const wrapper = [process.execPath, MAIN, 'run', '--state-dir', stateDir] as const;
+    return startPublisher({ wrapper, separator: ['--'], stateDir, portDriver: 'sluice' }, turn);
+  },
 };

@@ -60,6 +60,6 @@ export const socat: Peer = {
       await stop();
       throw error;
     }
-    return { ports, enter: [], forwarders: () => processTree(roots), stop };
+    return { ports, enter: [], forks: true, forwarders: () => processTree(roots), stop };
   },
 };

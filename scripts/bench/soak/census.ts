@@ -1,6 +1,5 @@
 /** What a driver and its agent hold at one moment. */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import { processTree, pssBytes } from '../processes.js';
+import { commandOf, fdTargetsOf, isPipe, processTree, pssBytes } from '../processes.js';
 
 const BYTES_PER_MIB = 1024 * 1024;
 
@@ -65,34 +64,16 @@ export function census(launcher: number): Census {
   const running = (script: string) => tree.filter((pid) => commandOf(pid).includes(script));
   const drivers = running('/driver-main.js');
   const agents = running('/child/main.js');
-  const fds = agents.flatMap(fdsOf);
+  const fds = agents.flatMap(fdTargetsOf);
   const sockets = fds.filter((target) => target.startsWith('socket:')).length;
-  const pipeEnds = fds.filter((target) => target.startsWith('pipe:'));
+  const pipeEnds = fds.filter(isPipe);
   return {
     processes: tree.length,
-    driverFds: drivers.flatMap(fdsOf).length,
+    driverFds: drivers.flatMap(fdTargetsOf).length,
     agentSockets: sockets,
     agentPipes: new Set(pipeEnds).size,
     agentOtherFds: fds.length - sockets - pipeEnds.length,
     driverMiB: pssBytes(drivers) / BYTES_PER_MIB,
     agentMiB: pssBytes(agents) / BYTES_PER_MIB,
   };
-}
-
-function commandOf(pid: number): string {
-  return whileThere(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'), '');
-}
-
-function fdsOf(pid: number): string[] {
-  const numbers = whileThere(() => readdirSync(`/proc/${pid}/fd`), []);
-  return numbers.flatMap((fd) => whileThere(() => [readlinkSync(`/proc/${pid}/fd/${fd}`)], []));
-}
-
-/** What is read may have ended or been closed meanwhile. */
-function whileThere<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
 }

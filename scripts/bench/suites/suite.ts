@@ -1,11 +1,11 @@
 /** What one benchmark compares, and what it should show. */
 import type { Measurement } from '../measure/measurement.js';
 import type { Peer } from '../peers/peer.js';
+import type { Plot } from '../plots/plot.js';
 
 export type Goal = MetricGoal | LossGoal;
 
-export type MetricGoal = { readonly metric: string } & Partial<Compared> &
-  (RatioBound | { readonly alwaysZero: true });
+export type MetricGoal = { readonly metric: string } & Partial<Compared> & Bound;
 
 /** Where a goal is about other peers than its suite. */
 export interface Compared {
@@ -26,8 +26,16 @@ export interface LossGoal {
   readonly subject?: string;
 }
 
-/** On the subject's median divided by the baseline's. */
-export type RatioBound = { readonly atLeast: number } | { readonly atMost: number };
+/**
+ * On the subject's median divided by the baseline's; on how much more it is than that; on the median
+ * itself; or on every sample.
+ */
+export type Bound =
+  | { readonly atLeast: number }
+  | { readonly atMost: number }
+  | { readonly atMostMore: number }
+  | { readonly below: number }
+  | { readonly alwaysZero: true };
 
 export interface Suite {
   readonly name: string;
@@ -39,6 +47,7 @@ export interface Suite {
   /** The peer that ratios refer to. */
   readonly baseline: string;
   readonly goals: readonly Goal[];
+  readonly plots: readonly Plot[];
   /** Printed below the table: what its reader has to know. */
   readonly remark: string;
 }

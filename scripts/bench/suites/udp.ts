@@ -1,5 +1,5 @@
 import { DATAGRAM_SIZES, LOSS_IDS, udpLoss, udpRoundtrip, udpThroughput } from '../measure/udp.js';
-import { builtin } from '../peers/builtin.js';
+import { builtin } from '../peers/rootlesskit.js';
 import { direct } from '../peers/direct.js';
 import { dockerBuiltin, dockerSluice } from '../peers/docker.js';
 import { sluice } from '../peers/sluice.js';
@@ -31,6 +31,19 @@ export const udp: Suite = {
     { ...loss, subject: docker.subject },
     { metric: 'udpRoundtripP99', atMost: 1 },
     { metric: 'udpRoundtripP99', atMost: 1, ...docker },
+  ],
+  plots: [
+    {
+      name: 'throughput',
+      title: 'UDP, as fast as the client can send',
+      bars: DATAGRAM_SIZES.map((bytes) => `udp${bytes}`).concat('udp1400Singly'),
+    },
+    { name: 'loss', title: 'UDP at a rate, datagrams of 1400 bytes', bars: LOSS_IDS },
+    {
+      name: 'roundtrip',
+      title: 'UDP round trips',
+      bars: ['udpRoundtripP50', 'udpRoundtripP99'],
+    },
   ],
   remark:
     'Segmented: up to 64 datagrams with one system call, at a rate every 0.2 ms or so; ' +
