@@ -9,11 +9,14 @@ import { infoSchema } from '../src/parent/api/info.js';
 import { stateSchema } from '../src/parent/cli/top/state.js';
 import type { Finding } from '../src/parent/doctor/finding.js';
 import { stampedSchema } from '../src/parent/events/event.js';
-import type { ProbeResult, Verdict } from '../src/parent/probe/result.js';
+import type { Owner } from '../src/parent/probe/owner.js';
+import type { Reason, ReasonCode } from '../src/parent/probe/reason.js';
+import type { Verdict } from '../src/parent/probe/result.js';
+import type { Dialled, View } from '../src/parent/probe/view.js';
 
 const OUTPUT = join(import.meta.dirname, '../dist/schema');
 
-const finding = z.strictObject({
+const doctorFinding = z.strictObject({
   check: z.string().describe('What was looked at; stable.'),
   status: z
     .enum(['ok', 'warning', 'failure'])
@@ -41,24 +44,73 @@ const verdicts = Object.entries(VERDICTS).map(([verdict, text]) =>
 const ip = z.string().describe('An IPv4 or IPv6 address.');
 const port = z.int().min(1).max(65535);
 
-const probeResult = z.strictObject({
-  transport: z.enum(TRANSPORTS),
-  ip,
-  port,
+const finding = {
   verdict: z.union(verdicts),
   ms: z.number().describe('Milliseconds to what decided it.'),
   bytes: z.int().exactOptional().describe('Length of the answer.'),
   from: z.strictObject({ ip, port }).exactOptional().describe('Where the answer came from.'),
   errno: z.string().exactOptional().describe('Why it is unreachable, such as ENETUNREACH.'),
-}) satisfies z.ZodType<ProbeResult>;
+};
+const probed = { transport: z.enum(TRANSPORTS), ip, port, ...finding };
+
+const owner = z.strictObject({
+  kind: z
+    .enum(['container', 'namespace', 'nobody'])
+    .describe("Whose the address is; `namespace`: the child's network namespace itself."),
+  pid: z.int().exactOptional().describe('A process of the container.'),
+  bound: z.array(ip).describe('Addresses there on which the port is taken, wildcards included.'),
+  isPaused: z.boolean().describe('Every process of the container is stopped.'),
+}) satisfies z.ZodType<Owner>;
+
+const dialled = z.strictObject({
+  ...probed,
+  origin: z
+    .enum(['rule', 'docker-proxy', 'port'])
+    .describe("What names the address: a DNAT rule, docker-proxy's arguments, or the port's spec."),
+  owner,
+  within: z.strictObject(finding).exactOptional().describe('The same, from the container itself.'),
+}) satisfies z.ZodType<Dialled>;
+
+const REASONS = {
+  notPublished: 'No port is published there.',
+  otherAddress: 'The port is published on other addresses of the host.',
+  notListening: 'Nobody has the port where it leads to.',
+  wrongAddress: 'Somebody has, on other addresses.',
+  firewall: 'Somebody listens, and what is sent is stopped on the way.',
+  gone: 'Nobody has the address that the port leads to.',
+  paused: 'All processes of the container are stopped.',
+  ended: 'The server ends what it has accepted.',
+  astray: 'The server answers from another address than was asked.',
+  host: 'It answers inside, but not on the host.',
+} satisfies Record<ReasonCode, string>;
+
+const reasons = Object.entries(REASONS).map(([code, text]) =>
+  z.literal(code as ReasonCode).describe(text),
+);
+
+const reason = z.strictObject({
+  code: z.union(reasons),
+  text: z.string().describe('What is the case, and what shows it.'),
+  remedy: z.string(),
+}) satisfies z.ZodType<Reason>;
+
+const view = z.strictObject({
+  ...probed,
+  published: statusSchema.exactOptional(),
+  inside: z
+    .array(dialled)
+    .exactOptional()
+    .describe('What the driver dials for the port, in this order.'),
+  reason: reason.exactOptional(),
+}) satisfies z.ZodType<View>;
 
 const SCHEMAS = {
-  doctor: z.array(finding),
+  doctor: z.array(doctorFinding),
   event: stampedSchema,
   flows: flowsSchema,
   info: infoSchema,
   port: statusSchema,
-  probe: probeResult,
+  probe: view,
   state: stateSchema,
 };
 

@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 export interface ProcessStat {
   /** The program's, of which the kernel keeps 15 characters. */
   readonly name: string;
+  /** One letter: `T` is stopped by a signal. */
+  readonly state: string;
   readonly parentPid: number;
   /** When it started, in clock ticks since the boot; with its pid it has no double. */
   readonly startTicks: number;
@@ -16,6 +18,7 @@ export function processStat(pid: number): ProcessStat {
   const fields = fieldsAfterName(stat);
   return {
     name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+    state: fields[0] ?? '',
     parentPid: Number(fields[1]),
     startTicks: Number(fields[19]),
   };

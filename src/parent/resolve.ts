@@ -1,16 +1,10 @@
 /** The parent's answer to an agent's `resolve`: what it can't find out by itself without waiting. */
 
-import { readFile } from 'node:fs/promises';
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
 import type { Resolution } from '../msg/agent-port.js';
 import { dialAddresses, isLoopback } from './dial.js';
 import type { DnatResolver } from './dnat/resolver.js';
-
-/** proc(5), /proc/net/tcp: hexadecimal local address and port, peer, then the state. */
-const SOCKET = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /gm;
-/** The state of a socket that takes what anybody sends; SCTP has no such table. */
-const LISTENING: Readonly<Partial<Record<Transport, string>>> = { tcp: '0A', udp: '07' };
-const LOOPBACK4 = '0100007F';
+import { boundAddresses } from './proc-net.js';
 
 /** Never rejects. `agentPid` is a process in the network namespace; `spec` may be gone by now. */
 export async function resolveDial(
@@ -34,25 +28,14 @@ export async function resolveDial(
   return { targets, isProxied, isDualStack: queries.length > 1 && isDualStack.every(Boolean) };
 }
 
-/** Whether 127.0.0.1 and ::1 lead to one socket: an IPv6 wildcard listens, and nothing on IPv4. */
+/**
+ * Whether 127.0.0.1 and ::1 lead to one socket: an IPv6 wildcard listens, and nothing on IPv4.
+ * One socket of SCTP can have any addresses, so this says nothing of it.
+ */
 async function isOneServer(transport: Transport, pid: number, port: number): Promise<boolean> {
-  const state = LISTENING[transport];
-  if (state === undefined) return false;
-  const [ipv4, ipv6] = await Promise.all([
-    listenersOf(`/proc/${pid}/net/${transport}`, state, port),
-    listenersOf(`/proc/${pid}/net/${transport}6`, state, port),
-  ]);
-  const hasIPv4 = ipv4.some((ip) => isWildcard(ip) || ip === LOOPBACK4);
-  return !hasIPv4 && ipv6.length > 0 && ipv6.every(isWildcard);
-}
-
-async function listenersOf(file: string, listening: string, port: number): Promise<string[]> {
-  const text = await readFile(file, 'latin1').catch(() => '');
-  return [...text.matchAll(SOCKET)]
-    .filter(([, , hex = '', state]) => Number.parseInt(hex, 16) === port && state === listening)
-    .map(([, ip = '']) => ip);
-}
-
-function isWildcard(hex: string): boolean {
-  return /^0+$/.test(hex);
+  if (transport === 'sctp') return false;
+  const bound = await boundAddresses(pid, transport, port);
+  const ipv6 = bound.filter((ip) => ip.includes(':'));
+  const hasIPv4 = bound.includes('0.0.0.0') || bound.includes('127.0.0.1');
+  return !hasIPv4 && ipv6.length > 0 && ipv6.every((ip) => ip === '::');
 }

@@ -8,11 +8,12 @@ import { userNamespaces } from '../harness/needs.js';
 import { readPages } from '../harness/pages.js';
 import { REPOSITORY } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
-import { run } from '../harness/processes.js';
+import { run, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { outputOf } from '../unit/support/cli.js';
 
+const READY_MS = 30_000;
 const SCHEMAS = join(REPOSITORY, 'dist/schema');
 const NAMES = readdirSync(SCHEMAS).map((file) => basename(file, '.json'));
 
@@ -105,6 +106,21 @@ describeWith([userNamespaces], 'what is printed', () => {
     const findings: unknown = JSON.parse(stdout);
     expect(findings).not.toEqual([]);
     expect(problems('doctor', findings)).toBe('');
+  });
+
+  it('by probe of a published port is what the schema says', async () => {
+    const port = await freePort();
+    const state = temporaryFolder(cleanup);
+    const command = ['sh', '-c', 'echo inside; exec sleep infinity'];
+    const driver = await start(
+      cleanup,
+      sluice('run', '--state-dir', state, '-p', `127.0.0.1:${port}:80/tcp`, '--', ...command),
+    );
+    await driver.line(/^inside$/m, READY_MS);
+    const socket = join(state, 'api.sock');
+    const { stdout } = await outputOf(sluice('probe', '--json', '--socket', socket, String(port)));
+    expect(problems('probe', JSON.parse(stdout))).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ published: {}, inside: [{}], reason: {} });
   });
 
   it.each([

@@ -175,19 +175,32 @@ describe('a target', () => {
   test.each([
     ['example.org:53/udp', { host: 'example.org', port: 53, transport: 'udp' }],
     ['127.0.0.1:80', { host: '127.0.0.1', port: 80, transport: 'tcp' }],
+    ['8080', { host: undefined, port: 8080, transport: 'tcp' }],
+    ['53/udp', { host: undefined, port: 53, transport: 'udp' }],
     ['[fe80::1%eth0]:1/sctp', { host: 'fe80::1%eth0', port: 1, transport: 'sctp' }],
   ])('%s is understood', (text, target) => {
     expect(parseTarget(text)).toEqual(target);
   });
 
-  test.each(['', 'x', 'x:0', 'x:65536', 'x:53/icmp', '::1:53', '[::1]', '[x]:53', 'a/b:1', ':53'])(
-    '"%s" is refused',
-    (text) => {
-      expect(() => parseTarget(text)).toThrow(
-        `bad target ${JSON.stringify(text)}, expected HOST:PORT[/tcp|/udp|/sctp], IPv6 addresses in brackets, for example 127.0.0.1:53/udp`,
-      );
-    },
-  );
+  test.each([
+    '',
+    'x',
+    'x:0',
+    '0',
+    'x:65536',
+    '65536',
+    '1.5',
+    'x:53/icmp',
+    '::1:53',
+    '[::1]',
+    '[x]:53',
+    'a/b:1',
+    ':53',
+  ])('"%s" is refused', (text) => {
+    expect(() => parseTarget(text)).toThrow(
+      `bad target ${JSON.stringify(text)}, expected [HOST:]PORT[/tcp|/udp|/sctp], IPv6 addresses in brackets, for example 127.0.0.1:53/udp`,
+    );
+  });
 });
 
 function command(...args: readonly string[]): Promise<Output> {

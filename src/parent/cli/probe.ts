@@ -1,14 +1,18 @@
-/** probe: one line for each address of the target. */
+/** probe: what the host sees of each address of the target, and what is seen inside. */
 import { readFileSync } from 'node:fs';
 import { SluiceError, messageOf } from '../../msg/errors.js';
-import { probe } from '../probe/probe.js';
-import { describe, isGood, type ProbeOptions } from '../probe/result.js';
-import { endpointsOf, parseTarget } from '../probe/target.js';
+import { createApiClient } from '../api/client.js';
+import { describe } from '../probe/describe.js';
+import { isOfThisHost, publishedAt } from '../probe/published.js';
+import { isGood, type ProbeOptions } from '../probe/result.js';
+import { type Endpoint, endpointsOf, parseTarget, type Target } from '../probe/target.js';
+import { type Driver, readDriver, viewOf } from '../probe/view.js';
+import { namedSocket, type SocketOptions } from './socket.js';
 
 const DEFAULT_TIMEOUT_S = 2;
 const MAX_TIMEOUT_S = 3600;
 
-export interface ProbeCommandOptions {
+export interface ProbeCommandOptions extends SocketOptions {
   readonly text?: string;
   readonly hex?: string;
   readonly file?: string;
@@ -17,7 +21,10 @@ export interface ProbeCommandOptions {
   readonly json?: true;
 }
 
-/** Resolves with the exit code: 0 when an address answered, as a client that tries all would see. */
+/**
+ * Resolves with the exit code: 0 when an address answered, as a client that tries all would see.
+ * What is seen from the host is printed even where there is no looking inside.
+ */
 export async function showProbe(text: string, options: ProbeCommandOptions): Promise<number> {
   const target = parseTarget(text);
   const payload = payloadOf(options);
@@ -25,13 +32,41 @@ export async function showProbe(text: string, options: ProbeCommandOptions): Pro
     timeoutMs: timeoutMsOf(options),
     ...(payload !== undefined && { payload }),
   };
-  const endpoints = await endpointsOf(target);
-  const results = await Promise.all(endpoints.map((endpoint) => probe(endpoint, probeOptions)));
-  for (const result of results) {
-    const line = options.json ? JSON.stringify(result) : describe(result, probeOptions);
+  const failures: unknown[] = [];
+  const fail = (error: unknown) => void failures.push(error);
+  const { endpoints, driver } = await findTarget(target, options, fail);
+  const views = await Promise.all(
+    endpoints.map((endpoint) => viewOf(endpoint, probeOptions, driver, fail)),
+  );
+  for (const view of views) {
+    const line = options.json ? JSON.stringify(view) : describe(view, probeOptions);
     process.stdout.write(`${line}\n`);
   }
-  return results.some(isGood) ? 0 : 1;
+  if (failures.length > 0) throw failures[0];
+  return views.some((view) => isGood(view) && view.reason === undefined) ? 0 : 1;
+}
+
+interface Found {
+  readonly endpoints: readonly Endpoint[];
+  readonly driver?: Driver | undefined;
+}
+
+async function findTarget(
+  target: Target,
+  options: SocketOptions,
+  onFailure: (error: unknown) => void,
+): Promise<Found> {
+  const socket = namedSocket(options);
+  const endpoints = await endpointsOf(target);
+  if (socket === undefined || !endpoints.some(isOfThisHost)) return { endpoints };
+  try {
+    const driver = await readDriver(createApiClient(socket));
+    const published = target.host === undefined ? publishedAt(driver?.ports ?? [], target) : [];
+    return { endpoints: published.length > 0 ? published : endpoints, driver };
+  } catch (error) {
+    onFailure(error);
+    return { endpoints };
+  }
 }
 
 function payloadOf({ text, hex, file }: ProbeCommandOptions): Buffer | undefined {

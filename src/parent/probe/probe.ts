@@ -5,15 +5,15 @@ import type { Endpoint } from './target.js';
 import { probeTcp } from './tcp.js';
 import { probeUdp } from './udp.js';
 
-/**
- * @throws SluiceError ERR_PAYLOAD for a payload that fits no datagram or message, ERR_SCTP where the
- *   kernel has no SCTP
- */
 export async function probe(endpoint: Endpoint, options: ProbeOptions): Promise<ProbeResult> {
   return { ...endpoint, ...(await findingOf(endpoint, options)) };
 }
 
-function findingOf(endpoint: Endpoint, options: ProbeOptions): Promise<Finding> {
+/**
+ * @throws SluiceError ERR_PAYLOAD for a payload that fits no datagram or message, ERR_SCTP where the
+ *   kernel has no SCTP
+ */
+export function findingOf(endpoint: Endpoint, options: ProbeOptions): Promise<Finding> {
   switch (endpoint.transport) {
     case 'tcp':
       return probeTcp(endpoint, options);

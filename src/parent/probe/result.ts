@@ -1,6 +1,5 @@
 /** What a probe found out, and what that means to its user. */
 import type { Address } from '../../msg/sockaddr.js';
-import { formatAddress } from '../../msg/sockaddr.js';
 import type { Endpoint } from './target.js';
 
 export interface ProbeOptions {
@@ -52,7 +51,7 @@ export const CLOSE_WATCH_MS = 1500;
 
 const UNREACHABLE = ['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'EADDRNOTAVAIL'];
 /** A firewall, of this machine or on the way. */
-const FORBIDDEN = ['EPERM', 'EACCES'];
+export const FORBIDDEN = ['EPERM', 'EACCES'];
 
 /** What a failed call says about the endpoint; undefined if it says something about us instead. */
 export function verdictOf(errno: string): Verdict | undefined {
@@ -65,40 +64,4 @@ export function verdictOf(errno: string): Verdict | undefined {
 /** Whether a client would be content. */
 export function isGood({ verdict }: Finding): boolean {
   return verdict === 'answered' || verdict === 'connected';
-}
-
-/** One line. */
-export function describe(result: ProbeResult, { payload, timeoutMs }: ProbeOptions): string {
-  const where = `${formatAddress(result)}/${result.transport}`;
-  const sent = payload === undefined ? 'a DNS query' : `${payload.length} bytes`;
-  return `${where}: ${explain(result, sent, timeoutMs)}`;
-}
-
-function explain(result: ProbeResult, sent: string, timeoutMs: number): string {
-  const { verdict, bytes, from, errno = '', transport } = result;
-  const after = `after ${result.ms.toFixed(1)} ms`;
-  const answer = from === undefined ? '' : `${bytes} bytes from ${formatAddress(from)} ${after}`;
-  switch (verdict) {
-    case 'answered':
-      return `answered, ${answer}`;
-    case 'connected':
-      return `connected ${after}, and still open`;
-    case 'unanswered':
-      return `connected, but no answer to ${sent} within ${timeoutMs} ms`;
-    case 'closed':
-    case 'reset':
-      return `connected, but ${verdict} by the other side ${after} without a byte: a server that ends at once, or a forwarder that found none behind it`;
-    case 'refused':
-      return `refused ${after}: the host is there, but nothing listens on that port`;
-    case 'astray':
-      return `answered from the wrong address, ${answer}: clients drop such an answer; whoever sent it must answer from the address that was asked`;
-    case 'unreachable':
-      return `unreachable (${errno}): ${FORBIDDEN.includes(errno) ? 'a firewall forbids it' : 'no route leads there, or the next hop is down'}`;
-    case 'silent':
-      return transport === 'udp'
-        ? `no answer to ${sent} within ${timeoutMs} ms, which proves nothing: a server may have none for that, or a firewall drops it; send what it knows with --text, --hex or --file`
-        : `no answer within ${timeoutMs} ms: the host is down, or a firewall drops what is sent to it`;
-    default:
-      return verdict satisfies never;
-  }
 }
