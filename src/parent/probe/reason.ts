@@ -65,7 +65,10 @@ export function reasonFor(
   const paused = dialled.find(({ owner }) => owner.isPaused);
   if (paused !== undefined) return reasonPaused(paused);
   if (!dialled.some(isGood)) {
-    const reasons = dialled.flatMap((one) => reasonInside(one, child) ?? []);
+    // What stands behind a loopback address tells more than who ends connections on that one.
+    const containers = dialled.filter(({ origin }) => origin !== 'port');
+    const asked = containers.length > 0 ? containers : dialled;
+    const reasons = asked.flatMap((one) => reasonInside(one, child) ?? []);
     return reasons.find(({ code }) => code !== 'notListening') ?? reasons[0];
   }
   if (isGood(host)) return undefined;
