@@ -1,4 +1,6 @@
 /** What `sluice probe` sees inside, and the reasons that it finds. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { formatAddress } from '../../src/msg/sockaddr.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { runIn } from '../harness/namespaces.js';
@@ -156,5 +158,20 @@ describeWith([userNamespaces, tool('ip')], 'a probe of a published port', () => 
       code: 'paused',
       text: `all processes of the container with ${CONTAINER.v4} are stopped: connections stand, nobody answers`,
     });
+  });
+
+  // No test may freeze a control group of the machine's: the file stands for it.
+  it('says that the container is paused where its control group is frozen', async () => {
+    const groups = readFileSync(`/proc/${published.container.pid}/cgroup`, 'utf8');
+    const [, group = '/'] = /^0::(.*)$/m.exec(groups) ?? [];
+    const folder = join('/sys/fs/cgroup', group);
+    const freeze = [
+      'mount -t tmpfs tmpfs /sys/fs/cgroup',
+      `mkdir -p '${folder}'`,
+      `printf 'populated 1\\nfrozen 1\\n' >'${folder}/cgroup.events'`,
+    ];
+    await runIn(published.host, ['sh', '-e', '-c', freeze.join('\n')]);
+    cleanup.defer(() => runIn(published.host, ['umount', '/sys/fs/cgroup']));
+    expect((await published.view('udp', 'v6')).reason).toMatchObject({ code: 'paused' });
   });
 });
