@@ -89,7 +89,7 @@ describe.each(NETWORKS)('rootless Docker%s', (_, network) => {
       const { reason } = await probe(docker, port);
       expect(reason).toMatchObject({
         code: 'wrongAddress',
-        text: `nothing listens on ${ip}:80 in the container, where the port is taken on 127.0.0.1:80 only`,
+        text: `nothing listens on ${ip}:80 in the container; the server listens on 127.0.0.1:80 only`,
       });
     });
 

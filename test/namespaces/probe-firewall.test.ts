@@ -121,6 +121,14 @@ describeWith(NEEDS, 'a probe behind a firewall', () => {
     });
   });
 
+  it('names the child namespace for a server that takes a payload and says nothing', async () => {
+    await published.serve(cleanup, 'listens', 'tcp', WILDCARD.v4);
+    await addRule(published.child, 'v4', 'OUTPUT', 'tcp', 'DROP');
+    const { views } = await published.views('--text', 'hello', `127.0.0.1:${PUBLISHED.v4}`);
+    expect(views).toMatchObject([{ inside: [{ within: { verdict: 'unanswered' } }] }]);
+    expect(views[0]?.reason?.text).toContain('a firewall rule in the child namespace');
+  });
+
   it('does not take silence for a rule where UDP is silent in the container, too', async () => {
     await published.serve(cleanup, 'answers', 'udp', WILDCARD.v4);
     await addRule(published.container, 'v4', 'INPUT', 'udp', 'DROP');

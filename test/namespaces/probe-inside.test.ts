@@ -84,7 +84,7 @@ describeWith([userNamespaces, tool('ip')], 'a probe of a published port', () => 
       const loopback = family === 'v6' ? '[::1]' : LOOPBACK.v4;
       expect(view.reason).toEqual({
         code: 'wrongAddress',
-        text: `nothing listens on ${where} in the container, where the port is taken on ${loopback}:${PORT} only`,
+        text: `nothing listens on ${where} in the container; the server listens on ${loopback}:${PORT} only`,
         remedy: 'have the server listen on all addresses: 0.0.0.0 and ::',
       });
     });
@@ -137,7 +137,7 @@ describeWith([userNamespaces, tool('ip')], 'a probe of a published port', () => 
     const { reason } = await published.view('tcp', 'v4');
     expect(reason).toMatchObject({
       code: 'wrongAddress',
-      text: `nothing listens on ${CONTAINER.v4}:80 in the container, where the port is taken on [::]:80 only, for IPv6 alone`,
+      text: `nothing listens on ${CONTAINER.v4}:80 in the container; the server listens on [::]:80 only, for IPv6 alone`,
     });
   });
 

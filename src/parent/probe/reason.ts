@@ -4,7 +4,7 @@ import { formatAddress } from '../../msg/sockaddr.js';
 import { formatPortSpec } from '../../msg/spec.js';
 import { nsenterOptions } from '../nsenter.js';
 import { isPort } from './published.js';
-import { isGood, type ProbeResult } from './result.js';
+import { arrives, isGood, type ProbeResult } from './result.js';
 import type { Endpoint } from './target.js';
 import type { Dialled } from './view.js';
 
@@ -100,9 +100,9 @@ function takes({ ip, verdict, within, owner: { bound } }: Dialled): boolean {
   return bound.includes('::') && (within?.verdict ?? verdict) !== 'refused';
 }
 
-/** It works in the container itself. */
+/** It arrives in the container itself. */
 function isWithin({ within }: Dialled): boolean {
-  return within !== undefined && isGood(within);
+  return within !== undefined && arrives(within);
 }
 
 function reasonUnbound(dialled: Dialled): Reason {
@@ -120,7 +120,7 @@ function reasonUnbound(dialled: Dialled): Reason {
   const isV6Only = owner.bound.includes('::');
   return {
     code: 'wrongAddress',
-    text: `nothing listens on ${where} ${place}, where the port is taken on ${bound} only${isV6Only ? ', for IPv6 alone' : ''}`,
+    text: `nothing listens on ${where} ${place}; the server listens on ${bound} only${isV6Only ? ', for IPv6 alone' : ''}`,
     remedy: 'have the server listen on all addresses: 0.0.0.0 and ::',
   };
 }

@@ -61,6 +61,11 @@ export function verdictOf(errno: string): Verdict | undefined {
   return UNREACHABLE.includes(errno) || FORBIDDEN.includes(errno) ? 'unreachable' : undefined;
 }
 
+/** Whether somebody took what was sent, as far as that can be known. */
+export function arrives({ verdict }: Finding): boolean {
+  return verdict !== 'refused' && verdict !== 'unreachable' && verdict !== 'silent';
+}
+
 /** Whether a client would be content. */
 export function isGood({ verdict }: Finding): boolean {
   return verdict === 'answered' || verdict === 'connected';

@@ -15,7 +15,7 @@ import type { Owner } from './owner.js';
 import { probe } from './probe.js';
 import { isOfThisHost, portAt, portsLike } from './published.js';
 import { type Reason, reasonFor, reasonWithoutPort } from './reason.js';
-import { isGood, type Finding, type ProbeOptions, type ProbeResult } from './result.js';
+import { arrives, isGood, type Finding, type ProbeOptions, type ProbeResult } from './result.js';
 import type { Endpoint } from './target.js';
 
 /** Who names the address: a DNAT rule of the engine's, docker-proxy's arguments, or the port itself. */
@@ -86,17 +86,13 @@ async function dial(spec: Spec, child: ChildContext, options: ProbeOptions): Pro
     ways.map(async ({ origin, ...address }, index) => {
       const { finding, owner } = answers[index] as Answer;
       const dialled = { ...address, transport, ...finding, origin, owner };
-      if (owner.pid === undefined || !isInTheWay(finding, owner)) return dialled;
+      // Where somebody listens and isn't reached, something may be in the way.
+      if (owner.pid === undefined || owner.bound.length === 0 || arrives(finding)) return dialled;
       const container = { pid: child.pid, netnsPath: `/proc/${owner.pid}/ns/net` };
       const within = await probeInside(container, endpoints.slice(index, index + 1), options);
       return { ...dialled, within: (within[0] as Answer).finding };
     }),
   );
-}
-
-/** Somebody listens, but wasn't reached. */
-function isInTheWay({ verdict }: Finding, { bound }: Owner): boolean {
-  return bound.length > 0 && ['refused', 'unreachable', 'silent'].includes(verdict);
 }
 
 interface Way extends Address {
