@@ -143,6 +143,13 @@ test('as many of the longest flows as there may be fit into a frame', () => {
   );
 });
 
+test('a flow may come from port 0, and not know its server yet', () => {
+  const { server: _, ...known } = FLOW;
+  const flows = [{ ...known, client: { ip: '::1', port: 0 } }];
+  const message = { type: 'flows', request: 1, total: 1, flows } as const;
+  expect(parseToParent(message)).toStrictEqual(message);
+});
+
 test('the number of fds is read from any message, valid or not', () => {
   expect(fdsOf({ type: 'nonsense', fds: 3 })).toBe(3);
   for (const value of [{}, { fds: '3' }, null, undefined, 3, [3]]) expect(fdsOf(value)).toBe(0);

@@ -97,6 +97,13 @@ describe('the view of one port', () => {
     expect(utf8).toContain('… and 4000 more');
   });
 
+  it('shows the end of a server’s address that is too long for its column', () => {
+    const server = { ip: 'fd00:1111:2222:3333:4444:5555:6666:7777', port: 80 };
+    const long = new FlowRates().next({ total: 1, flows: [flow(1, { server })] });
+    const lines = draw(table, { table: long }, after('\r'), look(80, 24));
+    expect(lines.at(-2)).toMatch(/ 0 44:5555:6666:7777\]:80 198\.51\.100\.7:40001$/);
+  });
+
   it('says what the driver said in the place of flows, that there is no answer yet, or no port', () => {
     expect(drawn({})).toBe('asking for its flows');
     expect(drawn({ ...inside, problem: 'no\x1b[2J answer' })).toBe('no [2J answer');

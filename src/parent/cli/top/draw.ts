@@ -12,7 +12,7 @@ const STYLE_LENGTH = '\x1b[7m'.length;
 const FEW_ROWS = 12;
 const LEAST_ROWS = 6;
 
-/** A port that is looked into; `flows` once they are known. */
+/** A port that is looked into; `table` once its flows are known. */
 export interface Inside {
   readonly table?: FlowTable | undefined;
   readonly problem?: string | undefined;
