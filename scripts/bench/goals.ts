@@ -29,11 +29,16 @@ function goalLine(
   const ours = results[goal.metric]?.[subject];
   const theirs = isCompared(goal) ? results[goal.metric]?.[baseline] : ours;
   if (ours === undefined || theirs === undefined) return `${wanted}: not measured`;
-  const ratio = ratioOf(ours, theirs);
   const figures = isCompared(goal)
-    ? `${ratio.toFixed(2)}x (${figure(ours.median)} against ${figure(theirs.median)} ${unit})`
+    ? `${comparison(goal, ours, theirs, unit)} (${figure(ours.median)} against ${figure(theirs.median)} ${unit})`
     : `${figure(ours.median)}, at most ${figure(ours.max)} ${unit} (${subject})`;
   return `${wanted}: ${verdict(isReached(goal, ours, theirs))}, ${figures}`;
+}
+
+function comparison(bound: Bound, ours: Summary, theirs: Summary, unit: string): string {
+  return 'atMostMore' in bound
+    ? `${figure(ours.median - theirs.median)} ${unit} more`
+    : `${ratioOf(ours, theirs).toFixed(2)}x`;
 }
 
 function isCompared(bound: Bound): boolean {
