@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../src/msg/errors.js';
+import { REPOSITORY } from '../../test/harness/paths.js';
 import { Progress } from '../progress.js';
 import { type CommandLine, run } from './command.js';
 import type { MeasureContext, Measurement, Sample } from './measure/measurement.js';
@@ -80,10 +81,15 @@ async function takeTurn(
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
   const runtimeFolder = await mkdtemp(join(inMemory(), 'sluice-bench-'));
   let running: RunningPeer | undefined;
+  // As they are typed elsewhere: in another checkout, with folders of another name.
+  const names = { [REPOSITORY]: '.', [folder]: '$FOLDER', [runtimeFolder]: '$XDG_RUNTIME_DIR' };
   const record = (command: readonly string[]): void => {
-    if (round === 0) {
-      (results.commands[peer.name] ??= []).push(command.join(' '));
-    }
+    if (round > 0) return;
+    const line = Object.entries(names).reduce(
+      (text, [path, name]) => text.replaceAll(path, () => name),
+      command.join(' '),
+    );
+    (results.commands[peer.name] ??= []).push(line);
   };
   const note = (what: string, error: unknown): void => {
     signal.throwIfAborted();
