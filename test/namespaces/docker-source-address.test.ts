@@ -1,8 +1,12 @@
+import { join } from 'node:path';
 import { afterEach, beforeAll, expect, it } from 'vitest';
+import { stateSchema } from '../../src/parent/cli/top/state.js';
 import { type Docker, detachNetns, sluiceOptions, startDocker } from '../harness/docker.js';
 import { makeHostWithSubids } from '../harness/host-with-subids.js';
 import { CLIENT_ADDRESS, HOST_ADDRESS, type Namespace, makeClient } from '../harness/namespaces.js';
 import { docker as needsDocker, tool } from '../harness/needs.js';
+import { run } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { askWho } from '../harness/who.js';
@@ -10,6 +14,8 @@ import { askWho } from '../harness/who.js';
 const DEADLINE_MS = 20_000;
 /** In a namespace of the test's own every port is free. */
 const PORT = 8080;
+
+const ADDRESS = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
 
 const SETTINGS = [
   { name: 'stock Docker', dockerdFlags: [], hasProxy: true, more: () => ({}) },
@@ -50,7 +56,7 @@ for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
       expect(seen).toBe(real);
     });
 
-    it('serves clients over IPv6 where docker publishes it', async () => {
+    it('serves clients over IPv6 where docker publishes it, and is told of as their server', async () => {
       const id = await docker.runWeb('--hostname=web', '-p', `${PORT}:80`);
       // Without docker-proxy it does not for a container without IPv6.
       const isPublished = (await docker.docker('port', id)).includes('[::]');
@@ -59,6 +65,12 @@ for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
       const answer = () => askWho(client, HOST_ADDRESS[host], PORT);
       const { real } = await until(answer, DEADLINE_MS, `an answer over IP${host}`);
       expect(real).toMatch(new RegExp(`^${CLIENT_ADDRESS[host]} \\d+$`));
+
+      const api = join(docker.stateDir, 'api.sock');
+      const told = await run(sluice('top', '--once', '--json', '--socket', api));
+      const { ports } = stateSchema.parse(JSON.parse(told));
+      const ip = await docker.docker('inspect', '--format', ADDRESS, id);
+      expect(ports.flatMap(({ server }) => server ?? [])).toEqual([{ ip, port: 80 }]);
     });
   });
 }
