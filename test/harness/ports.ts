@@ -1,34 +1,56 @@
+/** Ports of the host for tests to publish at. */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
+
+/**
+ * Below those that the kernel gives to clients (ip_local_port_range), one of which may come at any
+ * time. Workers that run beside each other begin somewhere else each.
+ */
+const FIRST = 12_000;
+const LAST = 31_999;
+let last = FIRST + Math.floor(Math.random() * (LAST - FIRST));
 
 /** Of both families. */
 const WILDCARD = '::';
 
-/** A port that nobody listens on, on any address. */
+/** A port that nobody has, on any address, of TCP or UDP; never the same one twice in a row. */
 export async function freePort(): Promise<number> {
-  return listenOnce(0);
-}
-
-/** Rejects when somebody listens on the port, on any address. */
-export async function assertFree(port: number): Promise<void> {
-  await listenOnce(port);
-}
-
-async function listenOnce(wanted: number): Promise<number> {
-  const server = createServer().listen(wanted, WILDCARD);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    last = last === LAST ? FIRST : last + 1;
+    if (await isFree(last)) return last;
+  }
 }
 
 /** The first of `count` free ports in a row. */
 export async function freeRange(count: number): Promise<number> {
   for (;;) {
-    const first = await freePort();
-    const rest = Array.from({ length: count - 1 }, (_, index) => first + 1 + index);
-    const results = await Promise.allSettled(rest.map(assertFree));
-    if (results.every(({ status }) => status === 'fulfilled')) return first;
+    const ports: number[] = [];
+    for (let port = await freePort(); port === (ports.at(-1) ?? port - 1) + 1; ) {
+      ports.push(port);
+      if (ports.length === count) return ports[0] as number;
+      port = await freePort();
+    }
+  }
+}
+
+/** Rejects when somebody listens on the TCP port, on any address. */
+export async function assertFree(port: number): Promise<void> {
+  const server = createServer().listen(port, WILDCARD);
+  await once(server, 'listening');
+  server.close();
+  await once(server, 'close');
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const udp = createSocket('udp6').bind(port, WILDCARD);
+  try {
+    await once(udp, 'listening');
+    await assertFree(port);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    udp.close();
   }
 }

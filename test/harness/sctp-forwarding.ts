@@ -4,12 +4,13 @@ import { familyOf } from '../../dist/msg/sockaddr.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
 import type { PortFlows } from '../../dist/parent/snapshot.js';
-import { type Cleanup, Cleanup as Steps } from './cleanup.js';
+import type { Cleanup } from './cleanup.js';
 import { idAt, servingAgent, startDriver } from './driver.js';
 import { type Namespace, enter } from './namespaces.js';
+import { freePort } from './ports.js';
 import { type Program, start } from './processes.js';
 import { IPPROTO_SCTP } from './sctp-abi.js';
-import { SctpSocket, listenSctp, unboundSctp } from './sctp-socket.js';
+import { SctpSocket, unboundSctp } from './sctp-socket.js';
 import { SocketsInside } from './sockets-inside.js';
 import { AgentProbe } from './tcp-agent.js';
 import { until } from './wait.js';
@@ -56,7 +57,7 @@ export class SctpForwarding {
   /** A free port of the host, published to `childPort`. */
   async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
     const parentIP = more.parentIP ?? '127.0.0.1';
-    const parentPort = more.parentPort ?? freePort(parentIP);
+    const parentPort = more.parentPort ?? (await freePort());
     const childIP = '127.0.0.1';
     await this.#driver.addPort({
       proto: 'sctp',
@@ -118,11 +119,4 @@ export async function startSctpForwarding(
 ): Promise<SctpForwarding> {
   const { namespace, driver } = await startDriver(cleanup, options);
   return new SctpForwarding(cleanup, namespace, driver);
-}
-
-function freePort(ip: string): number {
-  const socket = listenSctp(new Steps(), ip);
-  const { port } = socket;
-  socket.close();
-  return port;
 }

@@ -5,13 +5,14 @@ import type { Spec } from '../../dist/msg/port.js';
 import type { TransportStats } from '../../dist/msg/stats.js';
 import type { Driver, DriverOptions } from '../../dist/parent/driver.js';
 import type { PortFlows } from '../../dist/parent/snapshot.js';
-import { type Cleanup, Cleanup as Steps } from './cleanup.js';
+import type { Cleanup } from './cleanup.js';
 import { idAt, servingAgent, startDriver } from './driver.js';
 import { type Namespace, enter, runIn } from './namespaces.js';
+import { freePort } from './ports.js';
 import { type Program, start } from './processes.js';
 import { SocketsInside } from './sockets-inside.js';
 import { AgentProbe } from './tcp-agent.js';
-import { TcpSocket, connect, connectSocket, listenHere, unbound } from './tcp-socket.js';
+import { TcpSocket, connect, connectSocket, unbound } from './tcp-socket.js';
 import { until } from './wait.js';
 
 const DEADLINE_MS = 15_000;
@@ -46,7 +47,7 @@ export class Forwarding {
 
   /** A free port of the host, published to `childPort`. */
   async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
-    const parentPort = freePort();
+    const parentPort = await freePort();
     const parentIP = '127.0.0.1';
     const childIP = '127.0.0.1';
     await this.#driver.addPort({ proto: 'tcp', parentIP, parentPort, childIP, childPort, ...more });
@@ -125,11 +126,4 @@ export async function startForwarding(
 ): Promise<Forwarding> {
   const { namespace, driver } = await startDriver(cleanup, options);
   return new Forwarding(cleanup, namespace, driver);
-}
-
-export function freePort(): number {
-  const socket = listenHere(new Steps());
-  const { port } = socket;
-  socket.close();
-  return port;
 }

@@ -11,7 +11,7 @@ import { idAt, servingAgent, startDriver } from './driver.js';
 import type { Namespace } from './namespaces.js';
 import type { AgentProbe } from './tcp-agent.js';
 import { SocketsInside } from './sockets-inside.js';
-import { freePort } from './tcp-forwarding.js';
+import { freePort } from './ports.js';
 import { UdpSocket } from './udp-socket.js';
 import { until } from './wait.js';
 
@@ -48,7 +48,7 @@ export class UdpForwarding {
 
   /** A free port of the host, published to `childPort`. */
   async publish(childPort: number, more: Partial<Spec> = {}): Promise<number> {
-    const parentPort = freePort();
+    const parentPort = await freePort();
     const addresses = { parentIP: '127.0.0.1', childIP: '127.0.0.1' };
     await this.driver.addPort({ proto: 'udp', ...addresses, parentPort, childPort, ...more });
     return parentPort;

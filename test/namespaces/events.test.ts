@@ -6,10 +6,11 @@ import { connect } from 'node:net';
 import { createApiClient } from '../../src/parent/api/client.js';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { type Program, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { DEADLINE_MS, freePort } from './launcher-support.js';
+import { DEADLINE_MS } from './launcher-support.js';
 
 interface Watched {
   readonly api: string;

@@ -4,11 +4,12 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { type Program, start } from '../harness/processes.js';
 import { type RootlesskitOptions, startRootlesskit } from '../harness/rootlesskit.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { answerThrough, DEADLINE_MS, freePort } from './launcher-support.js';
+import { answerThrough, DEADLINE_MS } from './launcher-support.js';
 
 async function call(socketPath: string, path: string, method = 'GET', body?: object) {
   const answer = await ask({ socketPath, path, method }, JSON.stringify(body));

@@ -4,10 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import type { StartOptions } from '../harness/processes.js';
 import { rootlesskitProgram } from '../harness/rootlesskit.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { answerThrough, childNamed, DEADLINE_MS, freePort, launch } from './launcher-support.js';
+import { answerThrough, childNamed, DEADLINE_MS, launch } from './launcher-support.js';
 
 const NET = ['--net=slirp4netns', '--disable-host-loopback', '--copy-up=/etc'];
 

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { start } from '../harness/processes.js';
 import { SLUICE, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { answerThrough, DEADLINE_MS, freePort } from './launcher-support.js';
+import { answerThrough, DEADLINE_MS } from './launcher-support.js';
 
 describeWith([userNamespaces], 'sluice run', () => {
   const cleanup = perTest();

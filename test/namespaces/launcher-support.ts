@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { type Answer, ask } from '../harness/http.js';
@@ -24,16 +22,6 @@ export function launch(
     ...options.env,
   };
   return start(cleanup, command, { ...options, env });
-}
-
-/** A port of 127.0.0.1 that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The first answer through a port that is about to be published. */

@@ -8,10 +8,11 @@ import { createApiClient } from '../../src/parent/api/client.js';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { promtool, tool, userNamespaces } from '../harness/needs.js';
 import { PROMTOOL, REPOSITORY } from '../harness/paths.js';
+import { freePort } from '../harness/ports.js';
 import { run, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { answerThrough, DEADLINE_MS, freePort } from './launcher-support.js';
+import { answerThrough, DEADLINE_MS } from './launcher-support.js';
 
 interface Measured {
   readonly spec: string;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { type Program, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
@@ -9,7 +10,6 @@ import { type Pair, startForwarding } from '../harness/tcp-forwarding.js';
 import { type TcpSocket, connect } from '../harness/tcp-socket.js';
 import { udpSocket } from '../harness/udp-socket.js';
 import { until } from '../harness/wait.js';
-import { freePort } from './launcher-support.js';
 
 const DEADLINE_MS = 30_000;
 const FLOOD = 2_000;

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { start } from '../harness/processes.js';
 import { rootlesskitProgram, startRootlesskit } from '../harness/rootlesskit.js';
 import { commandsFolder, sluice } from '../harness/sluice.js';
@@ -12,7 +13,7 @@ import { pathWith } from '../harness/paths.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { RunningDriver } from './driver-support.js';
-import { answerThrough, childNamed, DEADLINE_MS, freePort } from './launcher-support.js';
+import { answerThrough, childNamed, DEADLINE_MS } from './launcher-support.js';
 import { driverOf, isRunning } from './survive-support.js';
 
 describeWith([rootlesskit(2)], 'sluice attach', () => {

@@ -5,9 +5,10 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { RunningDriver } from './driver-support.js';
-import { childNamed, DEADLINE_MS, freePort } from './launcher-support.js';
+import { childNamed, DEADLINE_MS } from './launcher-support.js';
 import { startOurs } from './peers-support.js';
 
 describeWith([rootlesskit(2)], 'a slirp4netns that is killed', () => {

@@ -5,12 +5,13 @@ import { beforeEach, expect, it } from 'vitest';
 import { stateSchema } from '../../src/parent/cli/top/state.js';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { tool, userNamespaces } from '../harness/needs.js';
+import { freePort } from '../harness/ports.js';
 import { type Program, run, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { startTerminal } from '../harness/terminal.js';
 import { driverOf } from './survive-support.js';
-import { DEADLINE_MS, freePort } from './launcher-support.js';
+import { DEADLINE_MS } from './launcher-support.js';
 
 const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
   .listen(7, '127.0.0.1', () => console.log('serving'));`;

@@ -3,7 +3,7 @@ import { limitsOf } from '../../src/child/udp/limits.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { describeWith, perTest } from '../harness/suite.js';
-import { freePort } from '../harness/tcp-forwarding.js';
+import { freePort } from '../harness/ports.js';
 import { connect } from '../harness/tcp-socket.js';
 import { type UdpForwarding, startUdpForwarding } from '../harness/udp-forwarding.js';
 import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
@@ -107,7 +107,7 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () =
     const client = connected(port);
     await established(client, server);
     await expectGreeting(connected(port), server);
-    const parentPort = freePort();
+    const parentPort = await freePort();
     const spec = { parentIP: HERE, parentPort, childIP: HERE, childPort: parentPort };
     await forwarding.driver.addPort({ proto: 'tcp', ...spec });
     // It is let in, and then refused: nobody listens there.

@@ -7,7 +7,7 @@ import * as linux from '../../src/msg/linux.js';
 import type { Proto, Spec } from '../../src/msg/port.js';
 import { SOCKADDR_IN6_BYTES, decodeSockAddr } from '../../src/msg/sockaddr.js';
 import { type HostAddress, hostAddresses, listenAll, overlaps } from '../../src/parent/listen.js';
-import { freePort } from './support/free-port.js';
+import { freePort } from '../harness/ports.js';
 import { openFds } from './support/socketpair.js';
 
 const ROWS: readonly (readonly [Proto, string | undefined, string[]])[] = [
@@ -123,5 +123,5 @@ function option(fd: number, level: number, name: number): number {
 }
 
 async function freeSpec(parentIP: string): Promise<Spec> {
-  return { proto: 'tcp', parentIP, parentPort: await freePort(parentIP), childPort: 80 };
+  return { proto: 'tcp', parentIP, parentPort: await freePort(), childPort: 80 };
 }

@@ -7,7 +7,7 @@ import type { AgentPort, Resolution } from '../../src/msg/agent-port.js';
 import { PortTable, type PortServer } from '../../src/parent/ports.js';
 import { Protos } from '../../src/parent/protos.js';
 import { until } from '../harness/wait.js';
-import { freePort } from './support/free-port.js';
+import { freePort } from '../harness/ports.js';
 
 /** Forwards nothing: remembers what it was asked, and answers when it is told to. */
 class Server implements PortServer {

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../harness/cleanup.js';
 import { sluice } from '../harness/sluice.js';
 import { perTest } from '../harness/suite.js';
 import { type Output, outputOf } from './support/cli.js';
-import { freePort } from './support/free-port.js';
+import { freePort } from '../harness/ports.js';
 
 const cleanup = perTest();
 vi.setConfig({ testTimeout: 30_000 });
@@ -107,7 +107,7 @@ describe.each(LOOPBACKS)('a TCP server at %s', (ip) => {
   });
 
   test('refuses where there is none', async () => {
-    const port = await freePort(ip);
+    const port = await freePort();
     expect(await probeAt(port, PATIENT)).toMatchObject({ verdict: 'refused' });
   });
 });

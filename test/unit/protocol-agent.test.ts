@@ -12,7 +12,7 @@ import { REPOSITORY } from '../harness/paths.js';
 import { type Program, start } from '../harness/processes.js';
 import { perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
-import { freePort } from './support/free-port.js';
+import { freePort } from '../harness/ports.js';
 import { pendingBytes, rawFrame, sendRaw } from './support/socketpair.js';
 
 // In a user namespace, whose maker may look into it.
