@@ -122,7 +122,7 @@ describeWith(NEEDS, 'a probe behind a firewall', () => {
   });
 
   it('names the child namespace for a server that takes a payload and says nothing', async () => {
-    await published.serve(cleanup, 'listens', 'tcp', WILDCARD.v4);
+    await published.serve(cleanup, 'listens', 'tcp', 'dual');
     await addRule(published.child, 'v4', 'OUTPUT', 'tcp', 'DROP');
     const { views } = await published.views('--text', 'hello', `127.0.0.1:${PUBLISHED.v4}`);
     expect(views).toMatchObject([{ inside: [{ within: { verdict: 'unanswered' } }] }]);
