@@ -125,11 +125,13 @@ describeWith(NEEDS, 'a probe of what may be published', () => {
   });
 
   it('sees the namespace alone from within it', async () => {
-    await published.serveIn(published.child, cleanup, 'answers', 'tcp', '127.0.0.1');
     const command = sluice('probe', '--json', '--socket', published.driver.socketPath);
-    const { code, stdout } = await outputOf(enter(published.child, ...command, '127.0.0.1:80'));
-    expect(code).toBe(0);
-    expect(Object.keys(JSON.parse(stdout) as object)).not.toContain('inside');
+    const { code, stdout, stderr } = await outputOf(
+      enter(published.child, ...command, `127.0.0.1:${PUBLISHED.v4}`),
+    );
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    expect(Object.keys(JSON.parse(stdout) as object)).not.toContain('published');
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'refused' });
   });
 
   it('shows the view from the host where it cannot look inside, and fails', async () => {
