@@ -37,15 +37,11 @@ const VERDICTS = {
   silent: 'Nothing came back in time.',
 } satisfies Record<Verdict, string>;
 
-const verdicts = Object.entries(VERDICTS).map(([verdict, text]) =>
-  z.literal(verdict as Verdict).describe(text),
-);
-
 const ip = z.string().describe('An IPv4 or IPv6 address.');
 const port = z.int().min(1).max(65535);
 
 const finding = {
-  verdict: z.union(verdicts),
+  verdict: oneOf(VERDICTS),
   ms: z.number().describe('Milliseconds to what decided it.'),
   bytes: z.int().exactOptional().describe('Length of the answer.'),
   from: z.strictObject({ ip, port }).exactOptional().describe('Where the answer came from.'),
@@ -84,12 +80,8 @@ const REASONS = {
   host: 'It answers inside, but not on the host.',
 } satisfies Record<ReasonCode, string>;
 
-const reasons = Object.entries(REASONS).map(([code, text]) =>
-  z.literal(code as ReasonCode).describe(text),
-);
-
 const reason = z.strictObject({
-  code: z.union(reasons),
+  code: oneOf(REASONS),
   text: z.string().describe('What is the case, and what shows it.'),
   remedy: z.string(),
 }) satisfies z.ZodType<Reason>;
@@ -113,6 +105,13 @@ const SCHEMAS = {
   probe: view,
   state: stateSchema,
 };
+
+/** A schema of the keys, each with its text. */
+function oneOf<T extends string>(texts: Readonly<Record<T, string>>) {
+  return z.union(
+    Object.entries<string>(texts).map(([value, text]) => z.literal(value as T).describe(text)),
+  );
+}
 
 mkdirSync(OUTPUT, { recursive: true });
 for (const [name, schema] of Object.entries(SCHEMAS)) {
