@@ -17,8 +17,8 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../msg/errors.js';
@@ -109,7 +109,7 @@ export class StateFile {
       try {
         const state = await next();
         const text = JSON.stringify({ version: VERSION, child: this.#child, ...state });
-        await writeWhole(this.#path, text);
+        writeWhole(this.#path, text);
         this.#hasFailed = false;
       } catch (error) {
         if (!this.#hasFailed) {
@@ -202,15 +202,12 @@ function readText(path: string): string {
   return bytes.toString('utf8');
 }
 
-/** Whatever happens meanwhile, there is the old file or the new one. */
-async function writeWhole(path: string, text: string): Promise<void> {
+/**
+ * Whatever happens meanwhile, there is the old file or the new one. The machine's end is the end of
+ * the namespaces too, so nothing waits for the disk.
+ */
+function writeWhole(path: string, text: string): void {
   const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
+  writeFileSync(temporary, text, { mode: 0o600 });
+  renameSync(temporary, path);
 }
