@@ -1,4 +1,5 @@
 /** A driver with its agent in a namespace, and sockets on both sides of it in the test's hands. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { familyOf } from '../../dist/msg/sockaddr.js';
 import * as linux from '../../dist/msg/linux.js';
 import type { Spec } from '../../dist/msg/port.js';
@@ -98,18 +99,7 @@ export class Forwarding {
   async connections(cleanup: Cleanup, count: number): Promise<Pair[]> {
     const listener = await this.listen(cleanup);
     const port = await this.publish(listener.port);
-    const pairs: Pair[] = [];
-    while (pairs.length < count) {
-      const missing = Math.min(count - pairs.length, CONNECTS_AT_ONCE);
-      const clients = Array.from({ length: missing }, () => connect(cleanup, port));
-      for (const [index, client] of clients.entries()) client.send(Uint8Array.of(index));
-      for (const _ of clients) {
-        const server = await listener.accept(cleanup);
-        const name = await until(() => server.receive(1), DEADLINE_MS, 'the name of a client');
-        pairs.push({ client: clients[Number(name[0])] as TcpSocket, server });
-      }
-    }
-    return pairs;
+    return connections(cleanup, listener, count, () => connect(cleanup, port));
   }
 
   /** Waits until the agent has forgotten every flow. */
@@ -126,4 +116,31 @@ export async function startForwarding(
 ): Promise<Forwarding> {
   const { namespace, driver } = await startDriver(cleanup, options);
   return new Forwarding(cleanup, namespace, driver);
+}
+
+/** `count` connections to `listener`; `connectNext` makes one, and is told how many there are. */
+export async function connections(
+  cleanup: Cleanup,
+  listener: TcpSocket,
+  count: number,
+  connectNext: (before: number) => TcpSocket,
+): Promise<Pair[]> {
+  const pairs: Pair[] = [];
+  while (pairs.length < count) {
+    const missing = Math.min(count - pairs.length, CONNECTS_AT_ONCE);
+    const clients = Array.from({ length: missing }, () => connectNext(pairs.length));
+    for (const [index, client] of clients.entries()) {
+      // The kernel takes nothing before it is connected, which a busy one puts off.
+      const isSent = () => client.send(Uint8Array.of(index)) === 1;
+      await until(isSent, DEADLINE_MS, 'a connected client');
+    }
+    for (const _ of clients) {
+      const server = await listener.accept(cleanup);
+      const name = await until(() => server.receive(1), DEADLINE_MS, 'the name of a client');
+      pairs.push({ client: clients[Number(name[0])] as TcpSocket, server });
+    }
+    // The driver is in this process, and has deadlines.
+    await turn();
+  }
+  return pairs;
 }

@@ -1,5 +1,4 @@
 /** More than an agent may take, or can: what is new is shed, and everything else goes on. */
-import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { freePort } from '../harness/ports.js';
@@ -10,16 +9,11 @@ import { type Pair, startForwarding } from '../harness/tcp-forwarding.js';
 import { type TcpSocket, connect } from '../harness/tcp-socket.js';
 import { udpSocket } from '../harness/udp-socket.js';
 import { until } from '../harness/wait.js';
+import { MANY, holdMany } from './overload-support.js';
 
 const DEADLINE_MS = 30_000;
 const FLOOD = 2_000;
 const BATCH = 100;
-const SPARE_FDS = 500;
-/** Each connection takes two fds in the agent, and two of the test's own. */
-const hardLimit = Number(
-  /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1],
-);
-const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
 const LINES_A_MINUTE = 10;
 const LITTLE_MEMORY = 48 * 1024 * 1024;
 const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
@@ -129,21 +123,6 @@ describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', 
   );
 
   it(`holds ${MANY} connections at a time, and nothing of them afterwards`, async () => {
-    const forwarding = await startForwarding(cleanup);
-    const before = forwarding.agent.sockets();
-    const pairs = await forwarding.connections(cleanup, MANY);
-    const { flows, shed, pipes } = await forwarding.stats();
-    expect({ flows, shed, pipes }).toEqual({ flows: MANY, shed: 0, pipes: 0 });
-    for (const [index, { client, server }] of pairs.entries()) {
-      if (index % BATCH !== 0) continue;
-      client.send(`${index}`);
-      await server.expect(`${index}`);
-    }
-    for (const { client } of pairs) client.close();
-    for (const { server } of pairs) server.close();
-    await forwarding.idle();
-    // The listener of the port that they came by.
-    const left = () => forwarding.agent.sockets() - before - 1;
-    await until(() => left() === 0, DEADLINE_MS, 'an agent without sockets of flows');
+    expect(await holdMany(cleanup)).toEqual({ flows: MANY, shed: 0, pipes: 0 });
   });
 });

@@ -21,6 +21,9 @@ ip link set lo up
 # SCTP sends a message only where it fits into the socket's buffer: so that one of 1 MiB can.
 echo 1048576 >/proc/sys/net/core/wmem_max
 
+# So that one process can hold both ends of 20,000 connections.
+ulimit -n 50000
+
 . /mnt/user
 install -d -m 0700 -o "$uid" -g "$gid" "$runtime"
 setpriv --reuid="$uid" --regid="$gid" --init-groups sh /mnt/command </dev/null 2>&1 | cat || true
