@@ -60,11 +60,13 @@ export async function startRootlesskit(
   );
   const socket = join(stateDir, 'api.sock');
   const pidFile = join(stateDir, 'child_pid');
+  /** 0 while it is being written. */
+  const childPid = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0);
   const ready = async () => {
     const { body } = await ask({ socketPath: socket, path: '/v1/info' });
     const { portDriver } = JSON.parse(body) as { portDriver?: { driver: string } };
-    return existsSync(pidFile) && (portDriver?.driver ?? 'none') === options.portDriver;
+    return childPid() > 0 && (portDriver?.driver ?? 'none') === options.portDriver;
   };
   await program.until(() => ready().catch(() => false), READY_MS, `an answer on ${socket}`);
-  return { program, stateDir, socket, childPid: Number(readFileSync(pidFile, 'utf8')) };
+  return { program, stateDir, socket, childPid: childPid() };
 }
