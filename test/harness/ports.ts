@@ -17,8 +17,9 @@ const WILDCARD = '::';
 /** A port that nobody has, on any address, of TCP or UDP; never the same one twice in a row. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    last = last === LAST ? FIRST : last + 1;
-    if (await isFree(last)) return last;
+    const port = last === LAST ? FIRST : last + 1;
+    last = port;
+    if (await isFree(port)) return port;
   }
 }
 
