@@ -43,11 +43,14 @@ interface Reply {
   readonly body: unknown;
 }
 
-/** A POST by a curl in all of the child's namespaces. */
+/**
+ * A POST by a curl in the child's user and mount namespaces. (Whether its process is in the network
+ * namespace varies with --detach-netns: /proc shows that of its first thread.)
+ */
 async function post({ childPid }: Rootlesskit, path: string, body?: unknown): Promise<Reply> {
   const text = body === undefined ? '' : JSON.stringify(body);
   const curl = ['curl', '-sS', '--unix-socket', SOCKET, '-w', '\n%{http_code}', '-d', text];
-  const nsenter = ['nsenter', '--preserve-credentials', '-U', '-n', '-m', '-t', String(childPid)];
+  const nsenter = ['nsenter', '--preserve-credentials', '-U', '-m', '-t', String(childPid)];
   const output = await run([...nsenter, '--', ...curl, `http://plugin${path}`]);
   const cut = output.lastIndexOf('\n');
   return { status: Number(output.slice(cut + 1)), body: JSON.parse(output.slice(0, cut)) };
