@@ -64,8 +64,8 @@ export class Reactor {
   /** When the last work was done: performance.now(). */
   #idleSince = 0;
   #isPolling = false;
-  /** When epoll_wait last returned: performance.now(). */
-  now = 0;
+  /** When this turn's events came, then when it was done: performance.now(). */
+  now = performance.now();
 
   /** Starts watching. Returns the negative errno when the kernel is out of memory or watches. */
   add(fd: number, events: number, handler: Handler): number {
@@ -122,11 +122,11 @@ export class Reactor {
       this.#again = [];
       for (const task of tasks) task.runAgain();
     }
-    const now = performance.now();
-    for (const clock of this.#clocks) clock.expire(now);
+    this.now = performance.now();
+    for (const clock of this.#clocks) clock.expire(this.now);
     for (const fd of this.#toClose) libc.close(fd);
     this.#toClose.length = 0;
-    if (count > 0 || tasks.length > 0) this.#idleSince = now;
+    if (count > 0 || tasks.length > 0) this.#idleSince = this.now;
   }
 
   /** Returns how many events there are. */
@@ -143,10 +143,9 @@ export class Reactor {
 
   /** Until the next deadline, -1 when there is none. */
   #sleepMs(): number {
-    const now = performance.now();
     let least = -1;
     for (const clock of this.#clocks) {
-      const ms = clock.nextMs(now);
+      const ms = clock.nextMs(this.now);
       if (ms >= 0 && (least < 0 || ms < least)) least = ms;
     }
     return least;
