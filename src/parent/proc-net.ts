@@ -1,19 +1,47 @@
 /** What /proc/PID/net says about the network namespace of a process: proc_pid_net(5). */
 
 import { readFile } from 'node:fs/promises';
+import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { Transport } from '../msg/port.js';
 
-/** Hexadecimal local address and port, peer, then the state. */
-const SOCKET = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /gm;
+/** Local address and port, peer and state in hexadecimal; queues, timers; user, timeout and inode. */
+const SOCKET =
+  /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) +\S+ +\S+ +\S+ +(\d+) +\d+ +(\d+)/gm;
+/** include/net/tcp_states.h; a socket of UDP that takes what anybody sends is in `close`. */
+export const SOCKET_STATE = { timeWait: '06', close: '07', listen: '0A' } as const;
 /** The state of a socket that takes what anybody sends. */
-const TAKING = { tcp: '0A', udp: '07' } as const;
+const TAKING = { tcp: SOCKET_STATE.listen, udp: SOCKET_STATE.close } as const;
 /** net/sctp/proc.c: state 10 is listening, then bucket, port, user, inode and all local addresses. */
 const SCTP_ENDPOINT = /^ *\S+ \S+ \d+ +10 +\d+ +(\d+) +\d+ +\d+ +(.*)$/gm;
 /** net/ipv4/fib_trie.c: an address of the namespace's own is a route of its local table. */
 const LOCAL_ROUTE = /\|-- (\S+)\n +\/32 host LOCAL/g;
 /** The address as 32 digits, then interface, prefix, scope, flags and name. */
 const IF_INET6 = /^([0-9a-f]{32}) /gm;
+
+export interface BoundSocket {
+  /** An IPv4 one where it is mapped into IPv6. */
+  readonly address: string;
+  readonly state: string;
+  readonly uid: number;
+  readonly inode: string;
+}
+
+/** SCTP's table is another one. */
+export type SocketTable = `${Exclude<Transport, 'sctp'>}${'' | '6'}`;
+
+/** Those with that local port. */
+export async function socketsOn(
+  pid: number | 'self',
+  table: SocketTable,
+  port: number,
+): Promise<BoundSocket[]> {
+  return [...(await netFile(pid, table)).matchAll(SOCKET)]
+    .filter(([, , hex = '']) => Number.parseInt(hex, 16) === port)
+    .map(([, hex = '', , state = '', uid, inode = '']) => {
+      return { address: addressOf(inNetworkOrder(hex)), state, uid: Number(uid), inode };
+    });
+}
 
 /** Addresses whose `port` somebody has bound, wildcards included; for TCP and SCTP, listens on. */
 export async function boundAddresses(
@@ -22,14 +50,10 @@ export async function boundAddresses(
   port: number,
 ): Promise<string[]> {
   if (transport === 'sctp') return sctpAddresses(await netFile(pid, 'sctp/eps'), port);
-  const files = [transport, `${transport}6`];
-  const texts = await Promise.all(files.map((name) => netFile(pid, name)));
-  const found = texts
-    .flatMap((text) => [...text.matchAll(SOCKET)])
-    .filter(([, , hex = '', state]) => {
-      return Number.parseInt(hex, 16) === port && state === TAKING[transport];
-    });
-  return unique(found.map(([, hex = '']) => addressOf(inNetworkOrder(hex))));
+  const tables = [transport, `${transport}6`] as const;
+  const sockets = await Promise.all(tables.map((table) => socketsOn(pid, table, port)));
+  const taking = sockets.flat().filter(({ state }) => state === TAKING[transport]);
+  return unique(taking.map(({ address }) => address));
 }
 
 /** The addresses of its interfaces. */
@@ -53,9 +77,10 @@ function sctpAddresses(text: string, port: number): string[] {
     .map((ip) => ipaddr.process(ip).toString());
 }
 
-/** Words of four bytes, each printed as a number of this machine's: least significant byte last. */
+/** Words of four bytes, each printed as a number of this machine's. */
 function inNetworkOrder(hex: string): Buffer {
-  return Buffer.from(hex, 'hex').swap32();
+  const bytes = Buffer.from(hex, 'hex');
+  return endianness() === 'LE' ? bytes.swap32() : bytes;
 }
 
 function addressOf(bytes: Buffer): string {
