@@ -1,5 +1,6 @@
 /** What /proc says about trees of processes. Source: proc(5). */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { fieldsAfterName } from '../../src/parent/proc.js';
 
 /** USER_HZ, which Linux fixes at 100 on every platform that Node supports. */
 const TICKS_PER_SECOND = 100;
@@ -22,11 +23,9 @@ function statOf(pid: number): Stat | undefined {
   } catch {
     return undefined;
   }
-  // The name may contain spaces and parentheses; everything behind the last ")" is plain fields.
-  const nameEnd = text.lastIndexOf(')');
-  const fields = text.slice(nameEnd + 2).split(' ');
+  const fields = fieldsAfterName(text);
   const cpuTicks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  const name = text.slice(text.indexOf('(') + 1, nameEnd);
+  const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
   return { pid, parentPid: Number(fields[1]), name, state: fields[0] ?? '', cpuTicks };
 }
 
@@ -86,6 +85,10 @@ export function pssBytes(pids: readonly number[]): number {
     const kib = /^Pss:\s+(\d+) kB/m.exec(smapsRollup(pid))?.[1] ?? 0;
     return sum + Number(kib) * BYTES_PER_KIB;
   }, 0);
+}
+
+export function pssMiB(pids: readonly number[]): number {
+  return pssBytes(pids) / (BYTES_PER_KIB * 1024);
 }
 
 /** Empty for a process that has ended, which a forking forwarder's may do at any moment. */

@@ -141,6 +141,11 @@ export class Agents {
     return [...(serving === undefined ? [] : [serving]), ...this.#draining];
   }
 
+  /** Those of this installation, whom anything can be asked; the one that serves first. */
+  async asked(): Promise<AgentProcess[]> {
+    return (await this.all()).filter(({ foreign }) => foreign === undefined);
+  }
+
   async info(): Promise<AgentsInfo> {
     const running = await this.all();
     const spare = await soFar(this.#spare.agent);

@@ -57,7 +57,7 @@ export class Observer {
   async snapshot(agents: Agents, sourceIP: SourceIPInfo): Promise<Snapshot> {
     this.#isAsked = true;
     const { running, restarts } = await agents.info();
-    const asked = (await agents.all()).filter(({ foreign }) => foreign === undefined);
+    const asked = await agents.asked();
     // One that ends meanwhile is counted as it was seen last.
     const looking = asked.map(async (agent) => this.#look(agent).catch(() => undefined));
     const [ports, loads, looks] = await Promise.all([
@@ -87,7 +87,7 @@ export class Observer {
    */
   async flows(agents: Agents, id: number, most: number): Promise<PortFlows> {
     this.#table.check(id);
-    const asked = (await agents.all()).filter(({ foreign }) => foreign === undefined);
+    const asked = await agents.asked();
     const answers = await Promise.all(
       asked.map(async (agent) => {
         // Those of one that ends meanwhile end with it.

@@ -1,5 +1,6 @@
 /** What can be seen and done to an agent from outside: its fds, its time, its limits. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { fieldsAfterName } from '../../dist/parent/proc.js';
 import { run } from './processes.js';
 import { until } from './wait.js';
 
@@ -77,8 +78,7 @@ export class AgentProbe {
 
   /** From the state on: see proc_pid_stat(5). */
   #stat(): string[] {
-    const line = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
-    return line.slice(line.lastIndexOf(')') + 2).split(' ');
+    return fieldsAfterName(readFileSync(`/proc/${this.pid}/stat`, 'latin1'));
   }
 }
 

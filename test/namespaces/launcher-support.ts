@@ -1,5 +1,5 @@
-import { readFileSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { allPids, processStat } from '../../dist/parent/proc.js';
 import { type Cleanup, temporaryFolder } from '../harness/cleanup.js';
 import { type Answer, ask } from '../harness/http.js';
 import { pathWith } from '../harness/paths.js';
@@ -34,11 +34,10 @@ export function answerThrough(program: Program, port: number): Promise<Answer> {
 }
 
 export function childNamed(parent: number, name: string): number {
-  for (const entry of readdirSync('/proc').filter((text) => /^\d+$/.test(text))) {
+  for (const pid of allPids()) {
     try {
-      const stat = readFileSync(`/proc/${entry}/stat`, 'latin1');
-      const [, , ppid] = stat.slice(stat.lastIndexOf(')')).split(' ');
-      if (Number(ppid) === parent && stat.includes(`(${name})`)) return Number(entry);
+      const stat = processStat(pid);
+      if (stat.parentPid === parent && stat.name === name) return pid;
     } catch {
       // Ended meanwhile.
     }

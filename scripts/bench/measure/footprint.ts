@@ -1,8 +1,7 @@
-import { pssBytes } from '../processes.js';
+import { pssMiB } from '../processes.js';
 import type { Measurement } from './measurement.js';
 import { AddedPorts, PortApi } from './port-api.js';
 
-const BYTES_PER_MIB = 1024 * 1024;
 const PORTS = 1000;
 
 /** Of a driver that has just started. */
@@ -14,11 +13,11 @@ export const footprint: Measurement = {
     { id: 'withPorts', label: `memory (PSS), ${PORTS} ports`, unit: 'MiB', better: 'less' },
   ],
   async take(peer) {
-    const rest = pssBytes(peer.forwarders()) / BYTES_PER_MIB;
+    const rest = pssMiB(peer.forwarders());
     using api = new PortApi(peer);
     const ports = new AddedPorts(api);
     await ports.addMany(PORTS);
-    const withPorts = pssBytes(peer.forwarders()) / BYTES_PER_MIB;
+    const withPorts = pssMiB(peer.forwarders());
     await ports.removeAll();
     return { rest, withPorts, ...(peer.readyMs !== undefined && { ready: peer.readyMs }) };
   },

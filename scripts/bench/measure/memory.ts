@@ -1,9 +1,8 @@
-import { pssBytes } from '../processes.js';
+import { pssMiB } from '../processes.js';
 import { IdleConnections } from './idle-connections.js';
 import type { Measurement } from './measurement.js';
 
 const IDLE_CONNECTIONS = 1000;
-const BYTES_PER_MIB = 1024 * 1024;
 
 /** Of the forwarders alone, before they carried anything and with idle connections open. */
 export const memory: Measurement = {
@@ -21,12 +20,12 @@ export const memory: Measurement = {
     if (peer.forwarders().length === 0 || peer.hidden === true) {
       return {};
     }
-    const memoryRest = pssBytes(peer.forwarders()) / BYTES_PER_MIB;
+    const memoryRest = pssMiB(peer.forwarders());
     using connections = new IdleConnections();
     for (let count = 0; count < IDLE_CONNECTIONS; count++) {
       signal.throwIfAborted();
       await connections.open(peer.ports.echo);
     }
-    return { memoryRest, memoryIdle: pssBytes(peer.forwarders()) / BYTES_PER_MIB };
+    return { memoryRest, memoryIdle: pssMiB(peer.forwarders()) };
   },
 };

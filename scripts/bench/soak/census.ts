@@ -1,7 +1,5 @@
 /** What a driver and its agent hold at one moment. */
-import { commandOf, fdTargetsOf, isPipe, processTree, pssBytes } from '../processes.js';
-
-const BYTES_PER_MIB = 1024 * 1024;
+import { commandOf, fdTargetsOf, isPipe, processTree, pssMiB } from '../processes.js';
 
 export interface Census {
   /** Of the launcher's whole tree: the engine and its network too. */
@@ -73,7 +71,7 @@ export function census(launcher: number): Census {
     agentSockets: sockets,
     agentPipes: new Set(pipeEnds).size,
     agentOtherFds: fds.length - sockets - pipeEnds.length,
-    driverMiB: pssBytes(drivers) / BYTES_PER_MIB,
-    agentMiB: pssBytes(agents) / BYTES_PER_MIB,
+    driverMiB: pssMiB(drivers),
+    agentMiB: pssMiB(agents),
   };
 }
