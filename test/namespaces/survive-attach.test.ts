@@ -59,7 +59,9 @@ describeWith([rootlesskit(2)], 'sluice attach', () => {
 
     const attached = await start(cleanup, sluice('attach', '--state-dir', stateDir));
     const adopted = new RunningDriver(attached, socket);
-    await attached.until(() => adopted.servingAgents(), DEADLINE_MS, 'an answer of the API');
+    // rootlesskit's own API answers there for a moment before; it knows of no agents.
+    const serving = async () => (await adopted.servingAgents())[0];
+    await attached.until(serving, DEADLINE_MS, 'an agent of the adopted driver');
     expect(await adopted.list()).toEqual([{ id: 2, spec }]);
     expect(await adopted.servingAgents()).toEqual([agent]);
     expect(await adopted.remove(2)).toEqual({ status: 200, body: '' });
