@@ -22,6 +22,8 @@ const REFERENCE = { trips: 1 } as const;
 /** A pipe for each direction of a stream. They stay in their pool. */
 const PIPES = 2 * WAYS.streams;
 const WARM_UP_MS = 15_000;
+/** Of the time, for the whole load without a forwarder. */
+const DIRECT_SHARE = 0.2;
 /** For what has ended to be gone: sessions of UDP, idle connections of the API. */
 const SETTLE_MS = 30_000;
 const SETTLE_STEP_MS = 500;
@@ -33,6 +35,8 @@ interface Load {
   readonly inside: EchoPorts;
   /** The same ports, published. */
   readonly outside: EchoPorts;
+  /** Put in front of the clients' command line. */
+  readonly from?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -51,8 +55,16 @@ export async function soak(minutes: number, signal: AbortSignal): Promise<number
     const meter = new Meter('soak', minutes * 60_000);
     await apply(load, minutes * 60_000, meter);
     const after = await settled(subject, limits);
+    const directMs = minutes * 60_000 * DIRECT_SHARE;
+    const direct = new Meter('from within', directMs);
+    await apply(
+      { ...load, outside: inside, from: enter({ pid: subject.childPid }) },
+      directMs,
+      direct,
+    );
 
     console.log(`${meter.summary()}\n${tableOf({ fresh, before, after })}`);
+    console.log(`the same load from within, without a forwarder: ${direct.summary()}`);
     const { portDriver } = await createApiClient(subject.apiSocket).info();
     const { restarts = 0 } = portDriver?.agents ?? {};
     const wrong = [...leaksOf(after, limits), ...meter.failures()];
@@ -75,10 +87,10 @@ async function publish({ apiSocket }: Subject, inside: EchoPorts): Promise<EchoP
 }
 
 async function apply(load: Load, durationMs: number, meter: Meter): Promise<void> {
-  const { cleanup, subject, inside, outside, signal } = load;
+  const { cleanup, subject, inside, outside, from = [], signal } = load;
   const over = new AbortController();
   const ends = [
-    startLoad(cleanup, [], { ...WAYS, ...outside }, (progress) => meter.take(progress)),
+    startLoad(cleanup, from, { ...WAYS, ...outside }, (progress) => meter.take(progress)),
     startLoad(
       cleanup,
       enter({ pid: subject.childPid }),
