@@ -9,6 +9,7 @@ import { must } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { Agent } from './agent.js';
+import { askForShortSlices } from './slice.js';
 
 const opaque = process.argv.slice(2).map((word): [string, string] => {
   const [key = '', number = ''] = word.split('=', 2);
@@ -18,6 +19,7 @@ const opaque = process.argv.slice(2).map((word): [string, string] => {
 try {
   // Nobody with its user id alone may look into it, or take its sockets: ptrace(2).
   must(libc.prctl(linux.PR_SET_DUMPABLE, 0), 'prctl');
+  askForShortSlices();
   new Agent().runChildDriver({ fd: '3', ...Object.fromEntries(opaque) });
   process.exit(0);
 } catch (error) {

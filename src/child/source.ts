@@ -64,14 +64,14 @@ export class SourceAddresses {
     if (!(isIPv4 ? this.families.ipv4 : this.families.ipv6)) return 'disabled';
     if (client[0] !== server[0]) return 'family';
     const ip = ipOf(client);
-    if (isLoopback(ip)) return 'loopback';
+    if (isLoopbackIp(ip)) return 'loopback';
     this.#look(performance.now());
     if (this.#networks.some((network) => contains(network, ip))) return 'overlap';
     return !this.#reachesLocalServers && this.#isLocal(ipOf(server)) ? 'local' : undefined;
   }
 
   #isLocal(ip: Uint8Array): boolean {
-    if (isLoopback(ip)) return true;
+    if (isLoopbackIp(ip)) return true;
     return this.#networks.some(
       ({ bytes }) => bytes.length === ip.length && ip.every((byte, index) => byte === bytes[index]),
     );
@@ -88,6 +88,10 @@ export class SourceAddresses {
   }
 }
 
+export function isLoopback(sockaddr: Uint8Array): boolean {
+  return isLoopbackIp(ipOf(sockaddr));
+}
+
 /** The address bytes of a sockaddr: 4 or 16. */
 function ipOf(sockaddr: Uint8Array): Uint8Array {
   return sockaddr[0] === AF_INET
@@ -95,7 +99,7 @@ function ipOf(sockaddr: Uint8Array): Uint8Array {
     : sockaddr.subarray(IN6_ADDR_OFFSET, IN6_ADDR_OFFSET + 16);
 }
 
-function isLoopback(ip: Uint8Array): boolean {
+function isLoopbackIp(ip: Uint8Array): boolean {
   return ip.length === 4
     ? ip[0] === 127
     : ip.every((byte, index) => byte === (index === 15 ? 1 : 0));

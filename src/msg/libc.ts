@@ -8,6 +8,7 @@
  * thread of libuv's pool.
  */
 
+import { arch } from 'node:os';
 import koffi from 'koffi';
 
 const lib = koffi.load('libc.so.6');
@@ -27,9 +28,13 @@ function checked(result: number): number {
 }
 
 const WNOHANG = 1;
+const ENOSYS = 38;
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
+/** From before all architectures got the same numbers; 0 where we don't know it. */
+const SCHED_SETATTR_NUMBERS: Readonly<Record<string, number>> = { x64: 314, arm64: 274 };
+const SYS_SCHED_SETATTR = SCHED_SETATTR_NUMBERS[arch()] ?? 0;
 
 const FD = 'int';
 const INT = 'int';
@@ -168,6 +173,10 @@ export const epollWait = (epfd: number, events: number, max: number, timeoutMs: 
 
 /** Lets other threads that wait for this core run first. */
 export const schedYield = () => checked($schedYield());
+
+/** struct sched_attr at `attributes`, for this thread. */
+export const schedSetattr = (attributes: number) =>
+  SYS_SCHED_SETATTR === 0 ? -ENOSYS : checked($syscall(SYS_SCHED_SETATTR, 0, attributes, 0, 0));
 
 export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
 /** Takes note of a child's end without waiting for it. */

@@ -46,6 +46,7 @@ export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
+export const TCP_CONGESTION = 13;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;

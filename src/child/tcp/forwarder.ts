@@ -1,14 +1,14 @@
 /** All TCP ports of the agent. */
 
-import { Connections, type Watchers } from '../connections.js';
+import { Connections, type ListeningPort, type Watchers } from '../connections.js';
 import type { Tally } from '../counters.js';
 import type { PublishedPort } from '../forwarder.js';
 import type { PipePool } from '../pipes.js';
 import type { Reactor } from '../reactor.js';
 import { SlabPool } from '../slabs.js';
-import { SourceAddresses } from '../source.js';
+import { isLoopback, SourceAddresses } from '../source.js';
 import { type Buffers, TcpPump } from './pump.js';
-import { connectTo, sendQueueBytes } from './sockets.js';
+import { connectTo, dontPace, sendQueueBytes } from './sockets.js';
 
 export class TcpForwarder extends Connections {
   readonly #buffers: Buffers;
@@ -20,6 +20,11 @@ export class TcpForwarder extends Connections {
 
   override newPump(_: PublishedPort, tally: Tally): TcpPump {
     return new TcpPump(this.#buffers, tally);
+  }
+
+  override accepted(port: ListeningPort, fd: number, address: Uint8Array): void {
+    if (isLoopback(address)) dontPace(fd);
+    super.accepted(port, fd, address);
   }
 
   override connectTo(server: Uint8Array, source: Uint8Array | undefined): number {

@@ -1,5 +1,6 @@
 /** What is particular to TCP among the system calls on a connection's sockets. */
 
+import { readFileSync } from 'node:fs';
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import { setIntOption, startConnect } from '../sockets.js';
@@ -16,6 +17,13 @@ const KEEPALIVE_INTERVAL_S = 15;
 
 const scratch = libc.allocate(4096);
 
+const DEFAULT_CONTROL_FILE = '/proc/sys/net/ipv4/tcp_congestion_control';
+/** Every process may choose it: tcp_allowed_congestion_control. */
+const UNPACED_CONTROL = Buffer.from('reno\0');
+const unpacedControl = libc.allocate(UNPACED_CONTROL.length);
+unpacedControl.bytes.set(UNPACED_CONTROL);
+const pacesByDefault = readDefaultControl().startsWith('bbr');
+
 /** As `startConnect`, with a new socket. */
 export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
@@ -27,7 +35,27 @@ export function connectTo(server: Uint8Array, source?: Uint8Array): number {
   setIntOption(fd, linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1);
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
   setIntOption(fd, linux.IPPROTO_TCP, linux.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+  dontPace(fd);
   return startConnect(fd, server, source);
+}
+
+/**
+ * For a leg within this machine, where nothing is ever congested: bbr, which many hosts have as
+ * their default, would send every buffer there by a timer.
+ */
+export function dontPace(fd: number): void {
+  if (!pacesByDefault) return;
+  const { address } = unpacedControl;
+  libc.setsockopt(fd, linux.IPPROTO_TCP, linux.TCP_CONGESTION, address, UNPACED_CONTROL.length);
+}
+
+function readDefaultControl(): string {
+  try {
+    return readFileSync(DEFAULT_CONTROL_FILE, 'utf8');
+  } catch {
+    // Hidden in some containers: cubic, the kernel's own default, doesn't pace.
+    return '';
+  }
 }
 
 /** Bytes that the peer hasn't acknowledged yet; 0 when the socket is dead. */
