@@ -33,7 +33,7 @@ export class UdpForwarder implements Forwarder {
   limits = limitsOf(openFilesLimit());
   /** Bytes that sessions hold until their target is known. */
   heldBytes = 0;
-  readonly #unreplied = new Deadlines<Session>(0, (session) => session.close());
+  readonly #unreplied = new Deadlines<Session>(0, (session) => session.expire());
   readonly #replied = new Deadlines<Session>(0, (session) => session.close());
   readonly #sessions = new Group<Session>(this.limits.total);
   readonly #bySource = new Map<string, Source>();

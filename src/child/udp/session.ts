@@ -6,7 +6,7 @@
  *   waiting ─► open ─► closed      waiting: the port's target is being asked for
  *
  * - It ends when nothing came from either side for a while, when it has to make room for another
- *   one, or when its port is removed; never by an error.
+ *   one, or when its port is removed; never by an error, nor for its time while it waits.
  * - A server that refuses the first datagrams is left for the next one in the port's list, and they
  *   are sent again; a server that has answered once is kept, as it may be restarting, until the
  *   port leads elsewhere. That is asked about while a client speaks and its server says nothing.
@@ -119,9 +119,16 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
   connect(): void {
     this.#state = 'open';
     this.#dialling.isReady(this.port);
+    this.#forwarder.refresh(this);
     const slot = this.#held?.release() ?? -1;
     this.#held = undefined;
     if (slot >= 0) this.#send(slot);
+  }
+
+  /** No answer has come in time, which begins once there was something to answer. */
+  expire(): void {
+    if (this.#state === 'waiting') this.#forwarder.refresh(this);
+    else this.close();
   }
 
   /** Something came from the server, or an error. */
