@@ -44,8 +44,8 @@ export interface Finding {
 export type ProbeResult = Endpoint & Finding;
 
 /**
- * Without a payload a connection is watched this long for its end: a forwarder may hold it for a
- * second until it knows whether the server behind it refuses.
+ * Without a payload a connection is watched this long for its end: a forwarder may hold it until it
+ * knows whether the server behind it refuses, on a busy machine for a second.
  */
 export const CLOSE_WATCH_MS = 1500;
 
