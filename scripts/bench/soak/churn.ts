@@ -8,11 +8,10 @@ import { messageOf } from '../../../src/msg/errors.js';
 import { createApiClient } from '../../../src/parent/api/client.js';
 import { type Docker, WEB_BODY } from '../../../test/harness/docker.js';
 import { ask } from '../../../test/harness/http.js';
-import { assertFree } from '../../../test/harness/ports.js';
+import { assertFree, freePort } from '../../../test/harness/ports.js';
+import { until } from '../../../test/harness/wait.js';
 
-/** Below those that the kernel gives to clients. */
-const FIRST_PORT = 21_000;
-const PORTS = 1000;
+const ANSWER_MS = 20_000;
 const DATAGRAMS = 50;
 const DATAGRAM_INTERVAL_MS = 100;
 const AFTER_FAILURE_MS = 1000;
@@ -44,10 +43,9 @@ export async function keepDoing(
 /** Publishes a port of each protocol, uses it, and takes it back. */
 export function portChurn(apiSocket: string, echo: { tcp: number; udp: number }) {
   const api = createApiClient(apiSocket);
-  let turn = 0;
   return async () => {
     for (const proto of ['tcp', 'udp'] as const) {
-      const parentPort = FIRST_PORT + (turn++ % PORTS);
+      const parentPort = await freePort();
       const spec = { proto, parentIP: '127.0.0.1', parentPort, childPort: echo[proto] };
       const { id } = await api.addPort(spec);
       try {
@@ -61,12 +59,13 @@ export function portChurn(apiSocket: string, echo: { tcp: number; udp: number })
 
 /** Starts a container that publishes a port, asks it, and removes it. */
 export function containerChurn(docker: Docker) {
-  let turn = 0;
   return async () => {
-    const port = FIRST_PORT + PORTS + (turn++ % PORTS);
+    const port = await freePort();
     const id = await docker.runWeb('-p', `127.0.0.1:${port}:80`);
     try {
-      const { body } = await ask({ host: '127.0.0.1', port, path: '/' });
+      // It runs before its server listens.
+      const page = () => ask({ host: '127.0.0.1', port, path: '/' });
+      const { body } = await until(page, ANSWER_MS, 'an answer of a container');
       if (body !== WEB_BODY) throw new Error(`a container answered "${body}"`);
     } finally {
       await docker.docker('rm', '--force', id);
