@@ -18,8 +18,6 @@ const here: TestProjectConfiguration[] = [
       // Real programs on a machine with few cores: one file after the other, after the units.
       fileParallelism: false,
       sequence: { groupOrder: 1 },
-      testTimeout: 60_000,
-      hookTimeout: 120_000,
     },
   },
 ];
@@ -46,6 +44,9 @@ export default defineConfig({
   test: {
     pool: 'forks',
     reporters: ['default', './test/harness/reporter.ts'],
+    // Units start programs, too.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     projects: process.env['SLUICE_TEST_MACHINE'] === 'emulated' ? inEmulatedMachine : here,
   },
 });

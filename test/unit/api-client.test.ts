@@ -10,6 +10,7 @@ import { perTest } from '../harness/suite.js';
 import { startApi } from './support/api.js';
 
 const TCP = { proto: 'tcp', parentIP: '', parentPort: 8080, childPort: 80 } as const;
+const DEADLINE_MS = 30_000;
 const cleanup = perTest();
 
 /** Serves on a unix socket until the test ends, and returns its path. */
@@ -67,9 +68,9 @@ describe('the API client', () => {
     const path = join(temporaryFolder(cleanup), 'api.sock');
     const listen = `require('node:net').createServer().listen(process.argv[1], () => console.log('up'))`;
     const program = await start(cleanup, [process.execPath, '-e', listen, path]);
-    await program.line(/^up$/m, 10_000);
+    await program.line(/^up$/m, DEADLINE_MS);
     program.signal('SIGKILL');
-    await program.exited(10_000);
+    await program.exited(DEADLINE_MS);
     await expect(createApiClient(path).info()).rejects.toMatchObject({
       code: 'ERR_API_UNREACHABLE',
       message: `nobody listens on ${path}; the process that made it is gone, or it is no socket`,

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../harness/cleanup.js';
 import { perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 15_000;
 const cleanup = perTest();
 
 interface Message {

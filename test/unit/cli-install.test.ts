@@ -7,14 +7,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { delimiter, dirname, join, relative } from 'node:path';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { DOCKER_ROOTLESSKIT, sluice } from '../harness/sluice.js';
 import { perTest } from '../harness/suite.js';
 import { type Output, outputOf } from './support/cli.js';
-
-// Each test starts several processes.
-vi.setConfig({ testTimeout: 60_000 });
 
 const UNITS = '.config/systemd/user';
 const DROP_IN = `${UNITS}/docker.service.d/sluice.conf`;

@@ -1,6 +1,6 @@
 /** rootlessctl and sluice, each with rootlesskit's API and with ours: the same output. */
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Cleanup } from '../harness/cleanup.js';
 import { rootlesskit } from '../harness/needs.js';
 import { rootlesskitProgram, startRootlesskit } from '../harness/rootlesskit.js';
@@ -8,8 +8,6 @@ import { sluice } from '../harness/sluice.js';
 import { describeWith } from '../harness/suite.js';
 import { startApi } from './support/api.js';
 import { outputOf } from './support/cli.js';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** One life of a port table, the commands that fail included. */
 const STEPS: readonly (readonly string[])[] = [

@@ -1,5 +1,5 @@
 /** The pages that `npm run build` has made, as mandoc(1) reads them. */
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { join } from 'node:path';
 import { tool } from '../harness/needs.js';
 import { REPOSITORY } from '../harness/paths.js';
@@ -8,9 +8,6 @@ import { sluice } from '../harness/sluice.js';
 import { describeWith } from '../harness/suite.js';
 import { HELP_NOTE } from '../../src/parent/launcher/rootlesskit.js';
 import { outputOf } from './support/cli.js';
-
-// Each test starts several processes.
-vi.setConfig({ testTimeout: 60_000 });
 
 const PAGES = ['sluice.1', 'docker-rootlesskit.1'];
 /** After two spaces, as commander writes them: "  -p, --publish <spec...>  ports". */

@@ -10,7 +10,7 @@ import { until } from '../harness/wait.js';
 import { outputOf } from './support/cli.js';
 import { sendRaw } from './support/socketpair.js';
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 15_000;
 const memory = libc.allocate(4096);
 let poller: Poller;
 let ours: Fd;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as libc from '../../src/msg/libc.js';
 import * as linux from '../../src/msg/linux.js';
 import { probe } from '../../src/parent/probe/probe.js';
@@ -16,13 +16,13 @@ import { type Output, outputOf } from './support/cli.js';
 import { freePort } from '../harness/ports.js';
 
 const cleanup = perTest();
-vi.setConfig({ testTimeout: 30_000 });
-
 const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 /** For what must happen. */
 const PATIENT: ProbeOptions = { timeoutMs: 10_000 };
 /** For what must not. */
 const BRIEF: ProbeOptions = { timeoutMs: 100 };
+/** For what must not after a connection, which must. */
+const CONNECTED: ProbeOptions = { timeoutMs: 3_000 };
 const PAYLOAD = Buffer.from('are you there?');
 
 /** Returns the port of a TCP server that does `serve` with every connection. */
@@ -49,14 +49,6 @@ async function udpServer(ip: string, answer: (payload: Buffer) => Buffer[]): Pro
   return server.address().port;
 }
 
-async function unusedUdpPort(ip: string): Promise<number> {
-  const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4').bind(0, ip);
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => void socket.close(resolve));
-  return port;
-}
-
 /** All but the time, which has to be one. */
 function findingOf({ ms, ...rest }: ProbeResult): Omit<ProbeResult, 'ms'> {
   expect(ms).toBeGreaterThanOrEqual(0);
@@ -69,7 +61,7 @@ describe.each(LOOPBACKS)('a TCP server at %s', (ip) => {
 
   test('is connected to when it waits for its clients', async () => {
     const port = await tcpServer(ip, () => undefined);
-    expect(await probeAt(port, BRIEF)).toEqual({
+    expect(await probeAt(port, CONNECTED)).toEqual({
       ip,
       port,
       transport: 'tcp',
@@ -94,7 +86,7 @@ describe.each(LOOPBACKS)('a TCP server at %s', (ip) => {
 
   test('does not answer to a payload that it only reads', async () => {
     const port = await tcpServer(ip, (socket) => socket.resume());
-    expect(await probeAt(port, { ...BRIEF, payload: PAYLOAD })).toMatchObject({
+    expect(await probeAt(port, { ...CONNECTED, payload: PAYLOAD })).toMatchObject({
       verdict: 'unanswered',
     });
   });
@@ -153,7 +145,7 @@ describe.each(LOOPBACKS)('a UDP server at %s', (ip) => {
   });
 
   test('refuses where there is none', async () => {
-    const port = await unusedUdpPort(ip);
+    const port = await freePort();
     expect(await probeAt(port, PATIENT)).toMatchObject({ verdict: 'refused' });
   });
 });

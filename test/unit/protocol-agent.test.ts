@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Channel, socketPair } from '../../src/msg/channel.js';
 import { Fd } from '../../src/msg/fd.js';
 import { encodeFrame } from '../../src/msg/frame.js';
@@ -29,8 +29,6 @@ const PORT = {
 const DEADLINE_MS = 15_000;
 /** More than fit into a socket: with net.core.wmem_default that is 278 messages this small. */
 const MANY = 400;
-
-vi.setConfig({ testTimeout: 30_000 });
 
 const cleanup = perTest();
 let agent: Program;
