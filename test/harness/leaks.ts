@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { until } from './wait.js';
 
 /** What has been closed or ended may take this long to vanish. */
-const SETTLE_MS = 5_000;
+const SETTLE_MS = 20_000;
 
 /** Every process started from here inherits it, however far from here it ends up. */
 const MARK = `SLUICE_TEST_SUITE=${randomUUID()}`;

@@ -9,7 +9,7 @@ import { type StartOptions, run, start } from './processes.js';
 export const HOST_ADDRESS = { v4: '198.51.100.1', v6: 'fd00:1::1' } as const;
 export const CLIENT_ADDRESS = { v4: '198.51.100.2', v6: 'fd00:1::2' } as const;
 
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 
 const UNSHARE = ['unshare', '--user', '--map-root-user', '--net', '--mount'];
 const NSENTER = ['nsenter', '--user', '--net', '--mount'];

@@ -6,7 +6,7 @@ import { ask } from './http.js';
 import { DOCKER_PATH, pathWith, which } from './paths.js';
 import { type Program, start } from './processes.js';
 
-const READY_MS = 20_000;
+const READY_MS = 30_000;
 
 /** The program of a major version: 1 is Debian 12's, 2 comes with the unpacked Docker. */
 export function rootlesskitProgram(major: 1 | 2): string | undefined {

@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { until } from './wait.js';
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 20_000;
 
 /**
  * Ends the containers that outlive a dockerd with its folders in `home`: those of a dockerd that

@@ -43,7 +43,12 @@ export class AgentProbe {
 
   ageMs(): number {
     const uptimeS = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
-    return uptimeS * 1000 - Number(this.#stat()[19]) * TICK_MS;
+    return uptimeS * 1000 - this.startedAtTicks() * TICK_MS;
+  }
+
+  /** Since the boot. */
+  startedAtTicks(): number {
+    return Number(this.#stat()[19]);
   }
 
   /** The agent does nothing while `work` runs: what happens meanwhile comes to it all at once. */
@@ -92,10 +97,10 @@ export function findAgent(): AgentProbe | undefined {
       const [, script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
       if (!script.endsWith('/child/main.js')) return [];
       const probe = new AgentProbe(Number(pid));
-      return { probe, ageMs: probe.ageMs() };
+      return { probe, startedAt: probe.startedAtTicks() };
     } catch {
       return []; // Ended meanwhile.
     }
   });
-  return agents.toSorted((one, other) => other.ageMs - one.ageMs)[0]?.probe;
+  return agents.toSorted((one, other) => one.startedAt - other.startedAt)[0]?.probe;
 }

@@ -14,7 +14,11 @@ const FIONREAD = 0x541b;
 const DEADLINE_MS = 15_000;
 const BUFFER_BYTES = 256 * 1024;
 const buffer = libc.allocate(BUFFER_BYTES);
-const scratch = libc.allocate(4);
+/** An int, then a struct pollfd: see poll(2). */
+const scratch = libc.allocate(16);
+const POLLFD_OFFSET = 8;
+const POLLFD_EVENTS_OFFSET = 12;
+const POLLOUT = 4;
 
 export interface Outcome {
   readonly text: string;
@@ -98,9 +102,16 @@ export function listenHere(cleanup: Cleanup, port = 0): TcpSocket {
   return unbound(cleanup).bind('127.0.0.1', port).listen(1024);
 }
 
-/** Starts to connect `socket`, which `unbound` made; on loopback that is done at once. */
+/**
+ * Connects `socket`, which `unbound` made, or meets its refusal. On loopback that is done at once,
+ * unless the kernel is busy and puts it off: it takes nothing to send before.
+ */
 export function connectSocket(socket: TcpSocket, port: number, ip = '127.0.0.1'): TcpSocket {
-  return socket.connect(ip, port);
+  socket.connect(ip, port);
+  scratch.view.setInt32(POLLFD_OFFSET, socket.fd, true);
+  scratch.view.setInt16(POLLFD_EVENTS_OFFSET, POLLOUT, true);
+  must(libc.poll(scratch.address + POLLFD_OFFSET, 1, DEADLINE_MS), 'poll');
+  return socket;
 }
 
 export function connect(cleanup: Cleanup, port: number, ip = '127.0.0.1'): TcpSocket {

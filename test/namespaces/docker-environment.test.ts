@@ -3,6 +3,9 @@ import { type Docker, WEB_BODY, WEB_IMAGE, startDocker } from '../harness/docker
 import { ask } from '../harness/http.js';
 import { docker as needsDocker } from '../harness/needs.js';
 import { describeWith, perSuite } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
+
+const DEADLINE_MS = 20_000;
 
 /** The peer as it is without us: what fails here is the machine's fault. */
 describeWith([needsDocker], 'rootless Docker with its builtin port driver', () => {
@@ -19,7 +22,10 @@ describeWith([needsDocker], 'rootless Docker with its builtin port driver', () =
     const [host, port] = published.split(':');
 
     expect(host).toBe('127.0.0.1');
-    expect(await ask({ host, port, path: '/index.html' })).toEqual({ status: 200, body: WEB_BODY });
+    // The container runs before its server listens.
+    const page = () => ask({ host, port, path: '/index.html' });
+    const answer = await until(page, DEADLINE_MS, 'an answer of the container');
+    expect(answer).toEqual({ status: 200, body: WEB_BODY });
   });
 
   it('frees the host port when the container is removed', async () => {

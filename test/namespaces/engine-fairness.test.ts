@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
 import { PIPE_BYTES, PipePool } from '../../dist/child/pipes.js';
 import { SlabPool } from '../../dist/child/slabs.js';
@@ -55,12 +56,15 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
 
   it('answers its parent before all that waits at a time is done', async () => {
     const pairs = await forwarding.connections(test, MANY);
-    const answer = await forwarding.agent.frozen(() => {
+    const answer = await forwarding.agent.frozen(async () => {
       for (const { client, server } of pairs) {
         client.close();
         server.close();
       }
-      return { stats: forwarding.stats() };
+      const stats = forwarding.stats();
+      // By then the question has been sent.
+      await turn();
+      return { stats };
     });
     const { flows } = await answer.stats;
     expect(flows).toBeGreaterThan(MANY / 2);
@@ -88,7 +92,7 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
       most = Math.max(most, pump.moved - before);
       return result === 'again';
     };
-    for (let turn = 0; turn < 20; turn++) await until(hasMore, DEADLINE_MS, 'a full share');
+    for (let share = 0; share < 20; share++) await until(hasMore, DEADLINE_MS, 'a full share');
     expect(most).toBeGreaterThanOrEqual(TURN_BYTES);
     expect(most).toBeLessThan(TURN_BYTES + PIPE_BYTES);
   });

@@ -25,7 +25,7 @@ export const LOOPBACK = { v4: '127.0.0.1', v6: '::1' } as const;
 /** In no namespace, and in no network of theirs. */
 export const CLIENT = { v4: '10.1.2.3', v6: 'fd00:9::3' } as const;
 
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 
 /** Answers with the peer's address and port, and closes once the peer has. */
 const SERVER = `

@@ -24,9 +24,10 @@ function alike(text: string): string {
   );
 }
 
-/** Counts SIGTERM and the like for a second, then ends with code 6. */
-const COUNTING = `trap 'echo got' TERM INT HUP QUIT USR1 USR2; echo ready
-  i=0; while [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; exit 6`;
+/** Waits for SIGTERM or the like, counts them for another second, then ends with code 6. */
+const COUNTING = `i=; trap 'echo got; i=\${i:-0}' TERM INT HUP QUIT USR1 USR2; echo ready
+  until [ "$i" ]; do sleep 0.1; done
+  while [ $i -lt 10 ]; do sleep 0.1; i=$((i+1)); done; exit 6`;
 
 for (const major of [1, 2] as const) {
   describeWith([rootlesskit(major)], `rootlesskit ${major} under our name`, () => {

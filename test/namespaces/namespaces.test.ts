@@ -12,6 +12,8 @@ import { tool, userNamespaces } from '../harness/needs.js';
 import { start } from '../harness/processes.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
 
+const DEADLINE_MS = 20_000;
+
 describeWith([userNamespaces, tool('ip'), tool('socat')], 'a client namespace', () => {
   const suite = perSuite();
   const test = perTest();
@@ -33,6 +35,6 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'a client namespace', 
     );
     const ask = () => runIn(client, ['socat', '-u', `${family}:${address}:8080`, '-']);
 
-    expect(await listener.until(ask, 5_000, 'an answer to the client')).toBe(`${peer}\n`);
+    expect(await listener.until(ask, DEADLINE_MS, 'an answer to the client')).toBe(`${peer}\n`);
   });
 });

@@ -1,4 +1,5 @@
 /** What `sluice probe` says about containers of rootless Docker. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { childContextOf } from '../../src/parent/launcher/state-dir.js';
@@ -17,8 +18,10 @@ import { docker as needsDocker } from '../harness/needs.js';
 import { run } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
 import { outputOf } from '../unit/support/cli.js';
 
+const DEADLINE_MS = 20_000;
 const HTTPD = ['/bin/busybox', 'httpd', '-f', '-h', '/www'];
 const NETWORKS: readonly (readonly [string, (cleanup: Cleanup) => Partial<DockerOptions>])[] = [
   ['', () => ({})],
@@ -27,7 +30,14 @@ const NETWORKS: readonly (readonly [string, (cleanup: Cleanup) => Partial<Docker
 
 const ADDRESS = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
 
-/** A container with port 80 published on 127.0.0.1; its address and that port. */
+const STATE_PID = '{{.State.Pid}}';
+/** Of a listening socket, in /proc/PID/net/tcp and tcp6. */
+const LISTENS = /^ *\d+: \S+ \S+ 0A /m;
+
+/**
+ * A container with port 80 published on 127.0.0.1, once its server listens somewhere; its address
+ * and that port.
+ */
 async function runContainer(
   docker: Docker,
   cleanup: Cleanup,
@@ -38,6 +48,10 @@ async function runContainer(
   const id = await docker.docker('run', ...options, WEB_IMAGE, ...command);
   cleanup.defer(() => docker.removeContainers());
   const port = Number((await docker.docker('port', id)).split(':').at(-1));
+  const pid = await docker.docker('inspect', '--format', STATE_PID, id);
+  const listens = (table: string) =>
+    LISTENS.test(readFileSync(`/proc/${pid}/net/${table}`, 'latin1'));
+  await until(() => ['tcp', 'tcp6'].some(listens), DEADLINE_MS, 'a server that listens');
   return { id, port, ip: await docker.docker('inspect', '--format', ADDRESS, id) };
 }
 

@@ -14,7 +14,7 @@ import { sluice } from '../harness/sluice.js';
 import { outputOf } from '../unit/support/cli.js';
 import { type RunningDriver, startDriver } from './driver-support.js';
 
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 
 /** Of the container, in the child namespace's network. */
 export const CONTAINER = CLIENT_ADDRESS;

@@ -13,7 +13,7 @@ import { start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 const ECHO_PORT = 7;
 const FREE_PORT = 9;
 const DROPPED_PORT = 10;
@@ -49,7 +49,9 @@ describeWith([userNamespaces, tool('ip'), tool('iptables')], 'a probe across a l
 
   async function probe(ip: string, port: number, proto: string): Promise<ProbeResult> {
     const target = `${ip.includes(':') ? `[${ip}]` : ip}:${port}/${proto}`;
-    const command = sluice('probe', target, '--json', '--timeout', '1');
+    // All others are told at once, by the server or the kernel.
+    const timeout = port === DROPPED_PORT ? '1' : '20';
+    const command = sluice('probe', target, '--json', '--timeout', timeout);
     // Its exit code says the same as its output.
     const json = await runIn(client, ['sh', '-c', '"$@" || true', 'sh', ...command]);
     return JSON.parse(json) as ProbeResult;

@@ -20,6 +20,8 @@ import {
 } from './kernel-transparent-support.js';
 import { NEEDS, pathOf, stateOf, SYSCTLS } from './source-address-setup-support.js';
 
+const DEADLINE_MS = 20_000;
+
 /** Both families, to the container, to a server on loopback, and to where nobody listens. */
 const EVERYWHERE = [
   attempt(CLIENT.v4, CONTAINER.v4),
@@ -156,7 +158,7 @@ describeWith(NEEDS, 'source addressing', () => {
     const child = await makeHost(test);
     const addressing = await setUpSourceAddressing(child);
     process.kill(child.pid, 'SIGKILL');
-    await until(() => !isAlive(child.pid), 5_000, 'the end of the namespaces');
+    await until(() => !isAlive(child.pid), DEADLINE_MS, 'the end of the namespaces');
 
     await expect(addressing.undo()).resolves.toBeUndefined();
   });

@@ -141,8 +141,9 @@ describeWith([userNamespaces], 'under load', () => {
     spoil(file);
     await killDriver();
     expect(await isBack()).toEqual(ports);
-    expect(driver.program.stderr).toMatch(
-      /sluice\.json is not what sluice wrote \(.+\); set aside as .+sluice\.json\.bad"\n/,
+    await driver.program.line(
+      /sluice\.json is not what sluice wrote \(.+\); set aside as .+sluice\.json\.bad"$/m,
+      DEADLINE_MS,
     );
     expect(existsSync(`${file}.bad`)).toBe(true);
   });

@@ -4,7 +4,7 @@ import { type Namespace, enter, runIn } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
 import { until } from '../harness/wait.js';
 
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 const TRAFFIC_MS = 30_000;
 
 /** What iperf3 reports at the end, of the receiving side. */
