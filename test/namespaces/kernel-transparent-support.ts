@@ -42,6 +42,12 @@ const SERVER = `
 
 const PROGRAM = join(REPOSITORY, 'test/namespaces/kernel-transparent-client.ts');
 
+/** Waits until link-local addresses are known to be unique: they have their routes from then on. */
+export async function untilSettled(namespace: Namespace): Promise<void> {
+  const tentative = () => runIn(namespace, ['ip', '-6', 'addr', 'show', 'tentative']);
+  await until(async () => (await tentative()) === '', READY_MS, 'link-local addresses');
+}
+
 /** `child` has no route to anywhere but its container. Both serve on every address of theirs. */
 export async function makeChild(
   cleanup: Cleanup,
@@ -52,10 +58,8 @@ export async function makeChild(
     await runIn(container, ['ip', 'route', 'add', 'default', 'via', gateway]);
   }
   for (const namespace of [child, container]) {
-    // Neighbours of a foreign source address are asked for from the link-local one, once it is
-    // known to be unique.
-    const tentative = () => runIn(namespace, ['ip', '-6', 'addr', 'show', 'tentative']);
-    await until(async () => (await tentative()) === '', READY_MS, 'link-local addresses');
+    // Neighbours of a foreign source address are asked for from the link-local one.
+    await untilSettled(namespace);
     const server = await start(cleanup, enter(namespace, process.execPath, '-e', SERVER));
     await server.line(/ready/, READY_MS);
   }

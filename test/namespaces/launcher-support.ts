@@ -6,7 +6,7 @@ import { pathWith } from '../harness/paths.js';
 import { type Program, type StartOptions, start } from '../harness/processes.js';
 import { commandsFolder } from '../harness/sluice.js';
 
-export const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 30_000;
 
 /** Starts a command with our programs first on the PATH, and the folder of `real` after them. */
 export function launch(

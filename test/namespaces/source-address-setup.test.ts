@@ -17,6 +17,7 @@ import {
   CONTAINER,
   LOOPBACK,
   makeChild,
+  untilSettled,
 } from './kernel-transparent-support.js';
 import { NEEDS, pathOf, stateOf, SYSCTLS } from './source-address-setup-support.js';
 
@@ -143,6 +144,7 @@ describeWith(NEEDS, 'source addressing', () => {
 
     it('goes into the network namespace that netnsPath names', async () => {
       const detached = await makeClient(test, child);
+      for (const namespace of [child, detached]) await untilSettled(namespace);
       const before = [await stateOf(child), await stateOf(detached)];
       const netnsPath = `/proc/${detached.pid}/ns/net`;
       const addressing = await setUpSourceAddressing({ pid: child.pid, netnsPath });
