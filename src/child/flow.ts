@@ -30,6 +30,8 @@ import { connectError, resetNow, resetOnClose, shutdownWrite } from './sockets.j
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
+/** A flow that moved so much at an edge waits at the next one until those before it had their share. */
+const BULK_BYTES = 64 * 1024;
 
 type State = 'connecting' | 'open' | 'resetting' | 'closed';
 
@@ -45,7 +47,7 @@ export class Flow implements Task, Expiring, Observable {
   readonly #address: Uint8Array;
   readonly #acceptedAt = performance.now();
   #activeAt = this.#acceptedAt;
-  #queued = false;
+  #isBulk = false;
   #resetAt = 0;
 
   /** `address` is the client's, as a sockaddr. */
@@ -124,7 +126,8 @@ export class Flow implements Task, Expiring, Observable {
         break;
       case 'open':
         if ((events & linux.EPOLLERR) !== 0) this.#break(side);
-        this.#pumpBoth();
+        if (this.#isBulk) this.#queue();
+        else this.#pumpBoth();
         break;
       case 'resetting':
         this.#flushAndReset();
@@ -136,8 +139,7 @@ export class Flow implements Task, Expiring, Observable {
     }
   }
 
-  runAgain(): void {
-    this.#queued = false;
+  runShare(): void {
     if (this.#state === 'open') this.#pumpBoth();
   }
 
@@ -179,9 +181,12 @@ export class Flow implements Task, Expiring, Observable {
 
   #pumpBoth(): void {
     this.#activeAt = this.#connections.reactor.now;
+    const before = this.bytes;
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
     if (this.#state === 'open' && this.#client.ended && this.#server.ended) this.#close();
+    const moved = this.bytes - before;
+    if (moved > 0) this.#isBulk = moved >= BULK_BYTES;
   }
 
   #pump(source: Side, sink: Side): void {
@@ -250,9 +255,7 @@ export class Flow implements Task, Expiring, Observable {
   }
 
   #queue(): void {
-    if (this.#queued) return;
-    this.#queued = true;
-    this.#connections.reactor.again(this);
+    this.#connections.reactor.queue(this);
   }
 
   /** Out of fds or memory: the newest flow goes, the listener rests, all others go on. */

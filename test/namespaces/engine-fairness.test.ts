@@ -8,7 +8,7 @@ import { Fd } from '../../dist/msg/fd.js';
 import { tool, userNamespaces } from '../harness/needs.js';
 import { type Program, start } from '../harness/processes.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
-import { type Forwarding, startForwarding } from '../harness/tcp-forwarding.js';
+import { type Forwarding, connections, startForwarding } from '../harness/tcp-forwarding.js';
 import { connect, fill, listenHere } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
@@ -16,6 +16,8 @@ const DEADLINE_MS = 30_000;
 const STREAMS = 4;
 const REQUESTS = 50;
 const MANY = 1_500;
+/** Fewer than the events of a turn, so that the parent has to wait for all of them. */
+const FULL_STREAMS = 40;
 const MIB = 1024 * 1024;
 /** What one direction may move in a turn. */
 const TURN_BYTES = 512 * 1024;
@@ -69,6 +71,36 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     const { flows } = await answer.stats;
     expect(flows).toBeGreaterThan(MANY / 2);
     await forwarding.idle();
+  });
+
+  it('looks at what is new before streams had their share', async () => {
+    const listener = await forwarding.listen(test);
+    const port = await forwarding.publish(listener.port);
+    const connectNext = () => connect(test, port);
+    const pairs = await connections(test, listener, FULL_STREAMS, connectNext);
+    const moved = async () => {
+      const { flows } = await forwarding.flows(port, FULL_STREAMS);
+      return flows.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+    };
+    // They stream until the servers' buffers are full, with more behind.
+    await forwarding.agent.frozen(() => pairs.forEach(({ client }) => fill(client)));
+    let before = 0;
+    const areFull = async () => {
+      const last = before;
+      before = await moved();
+      return before > 0 && before === last;
+    };
+    await until(areFull, DEADLINE_MS, 'servers with full buffers');
+
+    const answer = await forwarding.agent.frozen(async () => {
+      for (const { server } of pairs) while (Buffer.isBuffer(server.receive()));
+      const early = moved();
+      await turn();
+      return { early };
+    });
+    const half = (FULL_STREAMS * TURN_BYTES) / 2;
+    expect((await answer.early) - before).toBeLessThan(half);
+    await until(async () => (await moved()) - before > half, DEADLINE_MS, 'half of the shares');
   });
 
   it('moves no more than a share of what waits before it looks at the others', async () => {
