@@ -120,6 +120,11 @@ export abstract class Connections implements Forwarder {
     resetNow(fd);
   }
 
+  /** Clients wait, and can't even be reset: others take whatever the reserve gives back. */
+  stuck(): void {
+    this.#watchers.overload.shed('backlog');
+  }
+
   /** A flow of this port found no fd or memory: let those that are open end before taking more. */
   overloaded(port: ListeningPort, error: number): void {
     this.#count(port, exhaustedBy(error) ?? 'memory');

@@ -88,19 +88,28 @@ export class Listener implements Handler, Expiring {
     this.#socket.close();
   }
 
-  /** Takes a batch out of the backlog, one by one through the reserve, and resets it. */
   #shed(reason: ShedReason): void {
-    if (reserve >= 0) {
-      closeSync(reserve);
-      reserve = -1;
-      for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
-        const fd = acceptFrom(this.#socket.number);
-        if (fd < 0) break;
-        this.#connections.shed(this.#port as ListeningPort, fd, reason);
-      }
-      // At once: another listener or flow might take what this one gave back.
-      refillReserve();
-    }
+    if (!this.#refuse(reason)) this.#connections.stuck();
     this.pause();
+  }
+
+  /**
+   * Takes a batch out of the backlog, one by one through the reserve, and resets it. False when
+   * those that wait stay there.
+   */
+  #refuse(reason: ShedReason): boolean {
+    if (reserve < 0) return false;
+    closeSync(reserve);
+    reserve = -1;
+    let fd = 0;
+    let count = 0;
+    for (; count < ACCEPTS_PER_TURN; count++) {
+      fd = acceptFrom(this.#socket.number);
+      if (fd < 0) break;
+      this.#connections.shed(this.#port as ListeningPort, fd, reason);
+    }
+    // At once: another listener or flow might take what this one gave back.
+    refillReserve();
+    return count > 0 || fd === linux.EAGAIN;
   }
 }

@@ -96,5 +96,13 @@ export class Overload extends ReportClock {
 }
 
 function noCounts(): Record<ShedReason, number> {
-  return { files: 0, systemFiles: 0, memory: 0, watches: 0, maxFlows: 0, maxFlowsPerPort: 0 };
+  return {
+    files: 0,
+    systemFiles: 0,
+    memory: 0,
+    watches: 0,
+    maxFlows: 0,
+    maxFlowsPerPort: 0,
+    backlog: 0,
+  };
 }

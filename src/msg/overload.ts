@@ -12,7 +12,8 @@ export const NO_LIMITS: FlowLimits = { maxFlows: 0, maxFlowsPerPort: 0 };
 
 /**
  * Out of the agent's own file descriptors (`files`) or the system's (`systemFiles`), of `memory`, or
- * of the epoll `watches` of its user; or a limit of FlowLimits is reached.
+ * of the epoll `watches` of its user; or a limit of FlowLimits is reached. `backlog` counts no flows,
+ * but how often those that wait in a backlog could be neither taken nor refused.
  */
 export const SHED_REASONS = [
   'files',
@@ -21,6 +22,7 @@ export const SHED_REASONS = [
   'watches',
   'maxFlows',
   'maxFlowsPerPort',
+  'backlog',
 ] as const;
 
 export type ShedReason = (typeof SHED_REASONS)[number];
@@ -42,5 +44,6 @@ export function parseShedCounts(fields: Fields): ShedCounts {
     watches: integer(fields, 'watches'),
     maxFlows: integer(fields, 'maxFlows'),
     maxFlowsPerPort: integer(fields, 'maxFlowsPerPort'),
+    backlog: integer(fields, 'backlog'),
   };
 }

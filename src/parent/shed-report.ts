@@ -2,7 +2,7 @@
 
 import { SHED_REASONS, type ShedCounts, type ShedReason } from '../msg/overload.js';
 
-const EXPLAINED: Readonly<Record<ShedReason, string>> = {
+const EXPLAINED: Readonly<Record<Exclude<ShedReason, 'backlog'>, string>> = {
   files:
     'its limit of open files is reached: raise it with `ulimit -Hn` or, in a systemd unit, LimitNOFILE=',
   systemFiles:
@@ -14,8 +14,19 @@ const EXPLAINED: Readonly<Record<ShedReason, string>> = {
   maxFlowsPerPort: 'the limit of --max-flows-per-port is reached',
 };
 
-export function shedReport(counts: Partial<ShedCounts>): string {
-  const reasons = SHED_REASONS.filter((reason) => (counts[reason] ?? 0) > 0);
-  const parts = reasons.map((reason) => `${counts[reason]} because ${EXPLAINED[reason]}`);
-  return `the agent shed flows: ${parts.join('; ')}`;
+const REASONS = SHED_REASONS.filter((reason) => reason !== 'backlog');
+const STUCK =
+  'new connections wait, and can not even be refused: others take every file or all memory that ' +
+  'the system has; see /proc/sys/fs/file-nr and `free`';
+
+export function shedReport({ backlog = 0, ...counts }: Partial<ShedCounts>): string {
+  const shed = REASONS.filter((reason) => (counts[reason] ?? 0) > 0).map(
+    (reason) => `${counts[reason]} because ${EXPLAINED[reason]}`,
+  );
+  return [
+    shed.length > 0 ? `the agent shed flows: ${shed.join('; ')}` : '',
+    backlog > 0 ? `${STUCK} (tried ${backlog} times)` : '',
+  ]
+    .filter((part) => part !== '')
+    .join('; ');
 }

@@ -1,9 +1,14 @@
-/** As many connections at a time as the hard limit of open files allows, 20,000 at the most. */
+/** Agents with more to do than there is room for. */
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
+import { agentPids } from '../harness/agents.js';
 import type { Cleanup } from '../harness/cleanup.js';
+import { freePort } from '../harness/ports.js';
+import { type Program, start } from '../harness/processes.js';
+import { sluice } from '../harness/sluice.js';
+import { AgentProbe } from '../harness/tcp-agent.js';
 import { type Pair, connections, startForwarding } from '../harness/tcp-forwarding.js';
-import { connect } from '../harness/tcp-socket.js';
+import { type TcpSocket, connect } from '../harness/tcp-socket.js';
 import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 30_000;
@@ -13,6 +18,7 @@ const SPARE_FDS = 500;
 const hardLimit = Number(
   /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1],
 );
+/** As many connections at a time as the hard limit of open files allows, 20,000 at the most. */
 export const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
 
 /**
@@ -21,6 +27,41 @@ export const MANY = Math.min(20_000, Math.floor((hardLimit - SPARE_FDS) / 2));
  */
 const MOST_PER_ADDRESS = 10_000;
 const WIDEST_PORT_RANGE = 'echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range';
+
+const ECHO = `require('node:net').createServer((socket) => socket.on('error', () => {}).pipe(socket))
+  .listen(7, '127.0.0.1', () => console.log('ready'));`;
+/** In the log: connections can be neither taken nor refused. */
+export const STUCK = /new connections wait, and can not even be refused: .* \(tried \d+ times\)/;
+
+export interface Echo {
+  /** `sluice run` with the server. */
+  readonly program: Program;
+  /** Where it is published. */
+  readonly port: number;
+  /** The pid of the agent that serves it. */
+  readonly agent: number;
+  /** A client of before. */
+  readonly old: TcpSocket;
+}
+
+export async function startEcho(cleanup: Cleanup): Promise<Echo> {
+  const port = await freePort();
+  const publish = ['-p', `127.0.0.1:${port}:7/tcp`];
+  const command = [process.execPath, '--eval', ECHO];
+  const program = await start(cleanup, sluice('run', ...publish, '--', ...command));
+  await program.line(/ready/, DEADLINE_MS);
+  const old = connect(cleanup, port);
+  await expectEcho(old);
+  // The spare one is younger.
+  const agents = agentPids().map((pid) => ({ pid, ageMs: new AgentProbe(pid).ageMs() }));
+  const [agent] = agents.toSorted((one, other) => other.ageMs - one.ageMs);
+  return { program, port, agent: agent?.pid ?? 0, old };
+}
+
+export async function expectEcho(client: TcpSocket): Promise<void> {
+  client.send('echo');
+  await client.expect('echo');
+}
 
 export interface Held {
   readonly flows: number;

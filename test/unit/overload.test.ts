@@ -4,7 +4,15 @@ import * as linux from '../../src/msg/linux.js';
 import type { ShedCounts } from '../../src/msg/overload.js';
 import { shedReport } from '../../src/parent/shed-report.js';
 
-const NONE = { files: 0, systemFiles: 0, memory: 0, watches: 0, maxFlows: 0, maxFlowsPerPort: 0 };
+const NONE = {
+  files: 0,
+  systemFiles: 0,
+  memory: 0,
+  watches: 0,
+  maxFlows: 0,
+  maxFlowsPerPort: 0,
+  backlog: 0,
+};
 const REPORT_MS = 1000;
 
 function started() {
@@ -75,6 +83,15 @@ describe('what was shed', () => {
   test('is told by its reason and with what helps', () => {
     expect(shedReport({ ...NONE, files: 300, maxFlows: 1 })).toBe(
       'the agent shed flows: 300 because its limit of open files is reached: raise it with `ulimit -Hn` or, in a systemd unit, LimitNOFILE=; 1 because the limit of --max-flows is reached',
+    );
+  });
+
+  test('says of those that could not even be refused that they wait', () => {
+    const stuck =
+      'new connections wait, and can not even be refused: others take every file or all memory that the system has; see /proc/sys/fs/file-nr and `free` (tried 10 times)';
+    expect(shedReport({ ...NONE, backlog: 10 })).toBe(stuck);
+    expect(shedReport({ ...NONE, maxFlows: 1, backlog: 10 })).toBe(
+      `the agent shed flows: 1 because the limit of --max-flows is reached; ${stuck}`,
     );
   });
 

@@ -62,7 +62,15 @@ const toParent: EachOf<ToParent> = {
   resolve: { type: 'resolve', id: 3 },
   shed: {
     type: 'shed',
-    counts: { files: 1, systemFiles: 2, memory: 3, watches: 4, maxFlows: 5, maxFlowsPerPort: 6 },
+    counts: {
+      files: 1,
+      systemFiles: 2,
+      memory: 3,
+      watches: 4,
+      maxFlows: 5,
+      maxFlowsPerPort: 6,
+      backlog: 7,
+    },
   },
   refused: { type: 'refused', id: 3, flows: 2, client: { ip: '::1', port: 0 } },
   aborted: { type: 'aborted', id: 3, flows: 2, reason: 'memory' },
