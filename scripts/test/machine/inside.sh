@@ -24,6 +24,15 @@ echo 1048576 >/proc/sys/net/core/wmem_max
 # So that one process can hold both ends of 20,000 connections.
 ulimit -n 50000
 
+# Whoever writes a number to this has the system out of files for so many seconds.
+mkfifo -m 622 /run/no-files
+while read -r seconds </run/no-files; do
+  file_max=$(cat /proc/sys/fs/file-max)
+  echo 1 >/proc/sys/fs/file-max
+  sleep "$seconds"
+  echo "$file_max" >/proc/sys/fs/file-max
+done &
+
 . /mnt/user
 install -d -m 0700 -o "$uid" -g "$gid" "$runtime"
 setpriv --reuid="$uid" --regid="$gid" --init-groups sh /mnt/command </dev/null 2>&1 | cat || true
