@@ -1,7 +1,7 @@
 /** Writes dist/schema: a JSON Schema for what each command prints with --json. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { TRANSPORTS } from '../src/msg/port.js';
 import { statusSchema } from '../src/parent/api/client.js';
 import { flowsSchema } from '../src/parent/api/flows.js';

@@ -6,7 +6,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SluiceError } from './errors.js';
 import { PROTOS, type Spec } from './port.js';
 import { parseIP } from './sockaddr.js';

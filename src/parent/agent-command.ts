@@ -8,11 +8,11 @@
  */
 
 import { release } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import type { ChildContext } from '../msg/port.js';
 import { nsenterOptions } from './nsenter.js';
+import { programPath } from './package-folder.js';
 
-const AGENT_MAIN = fileURLToPath(new URL('../child/main.js', import.meta.url));
+const AGENT_MAIN = programPath('child/main.js');
 
 /** For IP_TRANSPARENT and SO_MARK, and for a client whose own port is a privileged one. */
 const AS_CLIENT = ['net_raw', 'net_bind_service'] as const;

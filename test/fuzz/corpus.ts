@@ -1,7 +1,7 @@
 /** Inputs that once failed, by their seeds: every run begins with them. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const FILE = fileURLToPath(new URL('corpus.json', import.meta.url));
 const schema = z.array(z.strictObject({ target: z.string(), seed: z.int(), path: z.string() }));

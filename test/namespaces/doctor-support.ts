@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { sluice } from '../harness/sluice.js';
 import { type Output, outputOf } from '../unit/support/cli.js';
 

@@ -1,13 +1,16 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
+import { pathWith } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
 import { start } from '../harness/processes.js';
 import { SLUICE, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
 import { answerThrough, DEADLINE_MS } from './launcher-support.js';
+import { driverOf, isRunning } from './survive-support.js';
 
 describeWith([userNamespaces], 'sluice run', () => {
   const cleanup = perTest();
@@ -101,6 +104,17 @@ describeWith([userNamespaces], 'sluice run', () => {
     expect(program.stderr).toContain(
       'sluice: unshare could not make a user and network namespace; user.max_user_namespaces is 0: sudo sysctl -w user.max_user_namespaces=28633',
     );
+  });
+
+  it('leaves no driver behind when it is killed before there are namespaces', async () => {
+    const tools = temporaryFolder(cleanup);
+    writeFileSync(join(tools, 'unshare'), '#!/bin/sh\nexec sleep 60\n');
+    chmodSync(join(tools, 'unshare'), 0o755);
+    const env = { PATH: pathWith(tools) };
+    const program = await start(cleanup, sluice('run', '--', 'true'), { env });
+    const driver = await program.until(() => driverOf(program.pid), DEADLINE_MS, 'a driver');
+    program.signal('SIGKILL');
+    expect(await until(() => !isRunning(driver), DEADLINE_MS, 'its end')).toBe(true);
   });
 
   it('says what to install where there is no unshare', async () => {

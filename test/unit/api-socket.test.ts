@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
-import { holdSocket } from '../../src/parent/api/socket.js';
+import { holdSocket, unboundSocket } from '../../src/parent/api/socket.js';
 import { ask } from '../harness/http.js';
 import { start } from '../harness/processes.js';
 import { perTest } from '../harness/suite.js';
@@ -72,8 +72,9 @@ describe('the API socket', () => {
   test('that is held lets callers wait for whoever serves on it, one after the other', async () => {
     const folder = temporaryFolder(cleanup);
     const path = join(folder, 'held.sock');
-    const { socket, remove } = await holdSocket(path);
-    cleanup.defer(() => socket.close());
+    const [socket, other] = [unboundSocket(), unboundSocket()];
+    cleanup.defer(() => [socket, other].forEach((one) => one.close()));
+    const remove = await holdSocket(socket, path);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     for (const _ of ['first', 'second']) {
       const { api } = await startApi(cleanup);
@@ -84,7 +85,7 @@ describe('the API socket', () => {
       await api.leave();
     }
     expect(await readdir(folder)).toEqual(['held.sock']);
-    await expect(holdSocket(path)).rejects.toMatchObject({ code: 'ERR_SOCKET_LIVE' });
+    await expect(holdSocket(other, path)).rejects.toMatchObject({ code: 'ERR_SOCKET_LIVE' });
     await remove();
     expect(await readdir(folder)).toEqual([]);
   });

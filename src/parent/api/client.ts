@@ -1,6 +1,6 @@
 /** A client of any RootlessKit API on a unix socket: ours, or rootlesskit's own. */
 import { type IncomingMessage, request as httpRequest } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { type Manager, PROTOS } from '../../msg/port.js';
 import type { Topic } from '../bus/topics.js';

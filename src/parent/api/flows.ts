@@ -1,5 +1,5 @@
 /** The body of `GET /v1/ports/{id}/flows`, an addition of sluice; its keys are those of docs/json.md. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { FLOW_STATES } from '../../msg/flows.js';
 import type { PortFlows } from '../snapshot.js';
 

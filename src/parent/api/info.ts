@@ -4,7 +4,7 @@
  * `disallowLoopbackChildIP`), and the whole of a driver that is not there. Keys that later versions
  * add are passed on.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PortDriverInfo } from '../../msg/port.js';
 import { VERSION } from './version.js';
 

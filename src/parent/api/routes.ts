@@ -1,6 +1,6 @@
 /** RootlessKit's REST API 1.1.1: what is asked, and what is answered. Nothing of HTTP's transport. */
 import type { IncomingMessage } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { MAX_FLOWS } from '../../msg/flows.js';
 import type { Manager } from '../../msg/port.js';

@@ -47,24 +47,23 @@ export async function listenAt(
 }
 
 /**
- * A socket that listens on `path`, mode 0600, and that nobody serves: callers wait in its backlog for
- * the process that inherits it.
+ * Lets `socket` listen on `path`, mode 0600. Nobody serves there: callers wait in its backlog for the
+ * process that has inherited it, or will. It stays the caller's to close.
  *
  * @throws SluiceError as `listenAt`
  */
-export async function holdSocket(path: string): Promise<{ socket: Fd; remove: RemovePath }> {
+export async function holdSocket(socket: Fd, path: string): Promise<RemovePath> {
+  await makeSocket(path, async (boundPath) => {
+    bindUnix(socket, boundPath);
+    return socket;
+  });
+  return removerOf(path);
+}
+
+/** For `holdSocket`. */
+export function unboundSocket(): Fd {
   const type = linux.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
-  const socket = new Fd(must(libc.socket(linux.AF_UNIX, type, 0), 'socket'));
-  try {
-    await makeSocket(path, async (boundPath) => {
-      bindUnix(socket, boundPath);
-      return socket;
-    });
-    return { socket, remove: await removerOf(path) };
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
+  return new Fd(must(libc.socket(linux.AF_UNIX, type, 0), 'socket'));
 }
 
 /** Serves on an inherited socket, which `holdSocket` has made at `path`. It stays the caller's. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import { join } from 'node:path';
+import { PACKAGE_FOLDER } from '../package-folder.js';
 
-// The same distance from src/parent/api and from dist/parent/api.
-const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+const manifest = readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8');
 
 /** The package's own version. */
-export const VERSION = z.object({ version: z.string() }).parse(JSON.parse(manifest)).version;
+export const VERSION = (JSON.parse(manifest) as { readonly version: string }).version;

@@ -2,9 +2,12 @@
 import { launchRootlesskit } from '../launcher/rootlesskit.js';
 import { report } from './report.js';
 
-try {
-  process.exitCode = await launchRootlesskit(process.argv.slice(2));
-} catch (error) {
-  report(error);
-  process.exitCode = 1;
-}
+launchRootlesskit(process.argv.slice(2)).then(
+  (exitCode) => {
+    process.exitCode = exitCode;
+  },
+  (error: unknown) => {
+    report(error);
+    process.exitCode = 1;
+  },
+);

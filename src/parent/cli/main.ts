@@ -24,14 +24,15 @@ async function main(args: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Already printed, be it an error or the help that was asked for.
-    process.exitCode = error.exitCode;
-  } else {
-    report(error);
-    process.exitCode = 1;
-  }
+function exitCodeOf(error: unknown): number {
+  // Already printed, be it an error or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode;
+  report(error);
+  return 1;
 }
+
+void main(process.argv.slice(2))
+  .catch(exitCodeOf)
+  .then((exitCode) => {
+    process.exitCode = exitCode;
+  });

@@ -7,7 +7,7 @@
  * an address out of a map or a set is left out.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Transport, TRANSPORTS } from '../../msg/port.js';
 import { type DnatRule, parseAddress, parsePort, parseTargetIP } from './rule.js';
 

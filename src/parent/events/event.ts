@@ -2,7 +2,7 @@
  * What happens in a running driver, for its log, for `sluice events` and for whoever embeds it. The
  * keys of these schemas are those of the JSON: documented in docs/events.md.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { ABORT_REASONS, type AbortReason } from '../../msg/aborts.js';
 import { SHED_REASONS } from '../../msg/overload.js';

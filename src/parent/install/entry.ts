@@ -1,6 +1,6 @@
 /** A file or link of an installation, and what is on the disk in its place. */
 import { lstatSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 
 export const entrySchema = z.union([

@@ -1,7 +1,7 @@
 /** What an installation made, written down so that exactly that can be taken away again. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SluiceError } from '../../msg/errors.js';
 import { attempt, entrySchema, put, remove } from './entry.js';
 

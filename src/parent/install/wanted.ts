@@ -2,16 +2,17 @@
  * What an installation consists of: a folder for the front of the engine's PATH, in which our
  * program has the name that the engine's script looks up, and a drop-in for the engine's unit.
  */
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import { findRootlesskit } from '../launcher/find.js';
 import { systemPath } from '../nsenter.js';
+import { PACKAGE_FOLDER } from '../package-folder.js';
 import { type Engine, PORT_DRIVER } from './engine.js';
 import type { Entry } from './entry.js';
 import { configHome, dataHome, type Env } from './folders.js';
 import { readUnit } from './unit.js';
 
-const PROGRAM = resolve(import.meta.dirname, '../../../scripts/docker-rootlesskit');
+const PROGRAM = join(PACKAGE_FOLDER, 'scripts/docker-rootlesskit');
 
 const DROP_IN = 'sluice.conf';
 

@@ -2,19 +2,21 @@
  * The driver in a process of its own, next to the launcher that waits for the namespaces: one that
  * is killed is started again and goes on with the agents and ports that it finds.
  *
- * On fd 3 the driver's process answers with a line of JSON once it serves or can't. SIGTERM ends it
- * with all its ports; it ends by itself with its namespaces, and goes on without its launcher. Fd 4
- * is the socket of the API, which the launcher holds as well, so that callers can wait meanwhile.
+ * The first one is started while the namespaces are being made. On fd 3 the process is told what to
+ * serve, a ServeOptions as JSON up to the end of the stream, and answers with a line of JSON once it
+ * serves or can't. SIGTERM ends it with all its ports; it ends by itself with its namespaces, and
+ * goes on without its launcher. Fd 4 is the socket of the API, which the launcher holds as well, so
+ * that callers can wait meanwhile.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
-import { holdSocket } from '../api/socket.js';
+import { holdSocket, unboundSocket } from '../api/socket.js';
+import { programPath } from '../package-folder.js';
 import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
@@ -22,8 +24,8 @@ import type { ServeOptions } from '../serve.js';
 import { refuseLocked } from '../state.js';
 
 /** What the driver's process inherits, after stdio. */
-export const DRIVER_FDS = { answer: 3, api: 4 } as const;
-const DRIVER_MAIN = fileURLToPath(new URL('driver-main.js', import.meta.url));
+export const DRIVER_FDS = { launcher: 3, api: 4 } as const;
+const DRIVER_MAIN = programPath('parent/launcher/driver-main.js');
 /** A driver that lived longer is started again at once. */
 const MIN_LIFE_MS = 10_000;
 const FIRST_PAUSE_MS = 100;
@@ -50,34 +52,52 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
-export async function keepDriver(options: ServeOptions): Promise<Running> {
-  // Else the socket of the one that serves would be found first, and its remedy is another one.
-  refuseLocked(options.stateDir);
-  const api = await holdSocket(options.apiSocket);
-  try {
-    const running = await keepDriverOn(api.socket, options);
-    const close = async () => {
-      try {
-        await running.close();
-      } finally {
-        await api.remove();
-        api.socket.close();
-      }
+/** A driver's process that has started and waits to be told what to serve. Keep it or dispose of it. */
+export class WaitingDriver implements Disposable {
+  readonly #api = unboundSocket();
+  readonly #process = spawnDriver(this.#api);
+  #isKept = false;
+
+  /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
+  async keep(options: ServeOptions): Promise<Running> {
+    // Else the socket of the one that serves would be found first, and its remedy is another one.
+    refuseLocked(options.stateDir);
+    const removePath = await holdSocket(this.#api, options.apiSocket);
+    const release = async () => {
+      await removePath();
+      this.#api.close();
     };
-    return { ended: running.ended, close };
-  } catch (error) {
-    await api.remove();
-    api.socket.close();
-    throw error;
+    try {
+      const running = await keepDriver(this.#process, this.#api, options);
+      this.#isKept = true;
+      const close = async () => {
+        try {
+          await running.close();
+        } finally {
+          await release();
+        }
+      };
+      return { ended: running.ended, close };
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isKept) return;
+    // It has done nothing yet.
+    this.#process.child?.kill('SIGKILL');
+    this.#api.close();
   }
 }
 
-async function keepDriverOn(api: Fd, given: ServeOptions): Promise<Running> {
+async function keepDriver(first: DriverProcess, api: Fd, given: ServeOptions): Promise<Running> {
   const options = { ...given, heldApi: DRIVER_FDS.api };
   const over = new AbortController();
   const log = new Log(options.log);
-  let process = await startDriver(options, api);
+  await begun(first, options);
+  let process = first;
   const keep = async () => {
     let startedAt = performance.now();
     for (let pauseMs = 0; ; ) {
@@ -91,7 +111,8 @@ async function keepDriverOn(api: Fd, given: ServeOptions): Promise<Running> {
       await pause(pauseMs, over.signal);
       if (over.signal.aborted) return;
       startedAt = performance.now();
-      process = spawnDriver(options, api);
+      process = spawnDriver(api);
+      tell(process, options);
       void answerOf(process).then((answer) => report(answer, log));
     }
   };
@@ -118,18 +139,26 @@ interface DriverProcess {
 }
 
 /** Rejects when it can't serve. */
-async function startDriver(options: ServeOptions, api: Fd): Promise<DriverProcess> {
-  const process = spawnDriver(options, api);
+async function begun(process: DriverProcess, options: ServeOptions): Promise<void> {
+  tell(process, options);
   const answer = await answerOf(process);
-  if ('ready' in answer) return process;
+  if ('ready' in answer) return;
   await process.ended;
   throw new SluiceError(answer.code, answer.message);
 }
 
-function spawnDriver(options: ServeOptions, api: Fd): DriverProcess {
+function tell({ child }: DriverProcess, options: ServeOptions): void {
+  if (child === undefined) return;
+  const stream = child.stdio[DRIVER_FDS.launcher] as Socket;
+  // One that has ended meanwhile does not answer either.
+  stream.on('error', () => {});
+  stream.end(JSON.stringify(options));
+}
+
+function spawnDriver(api: Fd): DriverProcess {
   try {
     // A session of its own: signals of the terminal are for the container engine.
-    const child = spawn(process.execPath, [DRIVER_MAIN, JSON.stringify(options)], {
+    const child = spawn(process.execPath, [DRIVER_MAIN], {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe', api.number],
       detached: true,
     });
@@ -157,7 +186,7 @@ async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> 
   );
   const answers = [end];
   if (child !== undefined) {
-    const lines = createInterface({ input: child.stdio[DRIVER_FDS.answer] as Socket });
+    const lines = createInterface({ input: child.stdio[DRIVER_FDS.launcher] as Socket });
     answers.push(new Promise((resolve) => lines.once('line', resolve)));
   }
   return answerSchema.parse(JSON.parse(await Promise.race(answers)));

@@ -9,12 +9,13 @@ import {
 } from 'node:fs';
 import { delimiter, join, resolve, sep } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
+import { PACKAGE_FOLDER } from '../package-folder.js';
 
 /** In the order in which dockerd-rootless.sh looks them up. */
 const NAMES = ['docker-rootlesskit', 'rootlesskit'] as const;
 
 /** This program's own files: nothing in there is the real rootlesskit. */
-const OWN_FOLDER = resolve(import.meta.dirname, '../..') + sep;
+const OWN_FOLDER = PACKAGE_FOLDER + sep;
 
 /** What a launcher script that starts us mentions (pnpm writes such scripts, not links). */
 const OWN_SCRIPTS = /parent\/cli\/(docker-rootlesskit|main)\b/;

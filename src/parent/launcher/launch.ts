@@ -7,7 +7,6 @@ import { createApiClient } from '../api/client.js';
 import { logOptions } from '../log/options.js';
 import { parseMetricsListen } from '../metrics/listen.js';
 import { driverOptions } from './driver-options.js';
-import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { allValues, type CommandLine, lastValue, wordsWithout } from './options.js';
 import { stopSignal } from './signals.js';
@@ -72,14 +71,14 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
       ],
       env: process.env,
       gate,
-      serve: async () => {
+      serve: async (waiting) => {
         await rename(apiSocketOf(stateDir), upstreamApi);
         isMoved = true;
         const { networkDriver } = await createApiClient(upstreamApi).info();
         const child = childContextOf(stateDir, networkDriver?.childIP);
         const apiSocket = apiSocketOf(stateDir);
         const served = { child, stateDir, apiSocket, upstreamApi, publish };
-        return keepDriver({ ...served, driver, log, metricsListen });
+        return waiting.keep({ ...served, driver, log, metricsListen });
       },
     });
   } finally {

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import { nsenterOptions } from '../nsenter.js';
+import { programPath } from '../package-folder.js';
 
-const PROGRAM = fileURLToPath(new URL('../../child/loopback.js', import.meta.url));
+const PROGRAM = programPath('child/loopback.js');
 
 /** For a network namespace that was just made. Rejects with ERR_LOOPBACK. */
 export async function bringLoopbackUp(child: ChildContext): Promise<void> {

@@ -5,13 +5,13 @@
  */
 
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SluiceError } from '../../msg/errors.js';
 import { fcntl } from '../../msg/libc.js';
 import { execve } from '../../msg/process.js';
+import { programPath } from '../package-folder.js';
 
-const CLI_MAIN = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+const CLI_MAIN = programPath('parent/cli/main.js');
 const CHECK_TIMEOUT_MS = 10_000;
 const F_SETFD = 2;
 /** For how many milliseconds the old agents may finish their flows. */

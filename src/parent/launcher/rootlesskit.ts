@@ -2,7 +2,7 @@
  * rootlesskit under our name. Without --port-driver=sluice this process becomes the real one, so
  * what that takes is imported only when it is needed.
  */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { findRootlesskit } from './find.js';
 import {
   type OptionTable,
@@ -51,20 +51,20 @@ See also: sluice --help
 export async function launchRootlesskit(args: readonly string[]): Promise<number> {
   const real = findRootlesskit(process.env);
   // What is not even mentioned can't be asked for: spares the common case the question.
-  const line = args.some((word) => /^(?:--?port-driver=)?sluice$/.test(word))
-    ? parseCommandLine(args, new Map([...parseHelp(helpOf(real)), ...OUR_OPTIONS]))
-    : undefined;
+  if (!args.some((word) => /^(?:--?port-driver=)?sluice$/.test(word))) return become(real, args);
+  // What is most likely needed next is loaded meanwhile.
+  const [help, { launch }] = await Promise.all([helpOf(real), import('./launch.js')]);
+  const line = parseCommandLine(args, new Map([...parseHelp(help), ...OUR_OPTIONS]));
   if (line === undefined || lastValue(line, 'port-driver') !== 'sluice') {
     return become(real, args);
   }
   if (isTrue(lastValue(line, 'help', 'h'))) {
-    process.stdout.write(helpOf(real) + HELP_NOTE);
+    process.stdout.write(help + HELP_NOTE);
     return 0;
   }
   if (answersAtOnce(line)) {
     return become(real, wordsWithout(line, 'port-driver'));
   }
-  const { launch } = await import('./launch.js');
   return launch(real, line);
 }
 
@@ -76,8 +76,11 @@ function answersAtOnce(line: CommandLine): boolean {
   return version || command.length === 0;
 }
 
-function helpOf(real: string): string {
-  return spawnSync(real, ['--help'], { encoding: 'utf8' }).stdout ?? '';
+/** Whatever it printed, even if it could not be run. */
+function helpOf(real: string): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(real, ['--help'], (_, stdout) => resolve(stdout));
+  });
 }
 
 async function become(real: string, args: readonly string[]): Promise<never> {

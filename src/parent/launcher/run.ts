@@ -7,7 +7,6 @@ import type { DriverOptions } from '../driver.js';
 import type { LogOptions } from '../log/options.js';
 import type { TcpAddress } from '../metrics/listen.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
-import { keepDriver } from './driver-process.js';
 import { Gate } from './gate.js';
 import { bringLoopbackUp } from './loopback.js';
 import { stopSignal } from './signals.js';
@@ -48,12 +47,12 @@ export async function run({
       command: [...UNSHARE, ...gate.hold(command)],
       env: { ...process.env, ROOTLESSKIT_STATE_DIR: stateDir },
       gate,
-      serve: async (pid) => {
+      serve: async (waiting, pid) => {
         inNamespaces = true;
         await bringLoopbackUp({ pid });
         const apiSocket = apiSocketOf(stateDir);
         const served = { child: { pid }, stateDir, apiSocket, publish };
-        return keepDriver({ ...served, driver, log, metricsListen });
+        return waiting.keep({ ...served, driver, log, metricsListen });
       },
     });
     if (!inNamespaces && code === 1) throw noNamespaces();

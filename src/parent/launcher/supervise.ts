@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import type { Running } from './driver-process.js';
+import type { Running, WaitingDriver } from './driver-process.js';
 import type { Gate } from './gate.js';
 import { withCallersSettings } from './callers-settings.js';
 import { forwardSignals } from './signals.js';
@@ -11,8 +11,8 @@ export interface Supervised {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly gate: Gate;
-  /** Starts the driver; called with the program's process id once the namespaces are there. */
-  readonly serve: (pid: number) => Promise<Running>;
+  /** Called once the namespaces are there: tells the driver, which has started meanwhile, of them. */
+  readonly serve: (driver: WaitingDriver, pid: number) => Promise<Running>;
 }
 
 /**
@@ -33,9 +33,12 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
     let serving: Running;
     let isReached = false;
     try {
+      // Only now: it is loaded while the program starts.
+      const { WaitingDriver } = await import('./driver-process.js');
+      using driver = new WaitingDriver();
       if (!(await gate.reached(isOver))) return await exit;
       isReached = true;
-      serving = await serve(child.pid ?? 0);
+      serving = await serve(driver, child.pid ?? 0);
     } catch (error) {
       // Without the namespaces it could not but fail.
       const wasOver = isOver();

@@ -6,7 +6,7 @@
  * address that is not there as "".
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { SluiceError } from '../../msg/errors.js';
 import { type PortBinding, type PortBindingReq, PROTOCOL } from './contract.js';
 

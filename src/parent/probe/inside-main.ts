@@ -24,10 +24,12 @@ async function answer({ endpoints, payload, timeoutMs }: Question): Promise<Answ
   return Promise.all(answers);
 }
 
-try {
+async function main(): Promise<void> {
   const question = JSON.parse(await text(process.stdin)) as Question;
   process.stdout.write(JSON.stringify(await answer(question)));
-} catch (error) {
+}
+
+main().catch((error: unknown) => {
   process.stderr.write(`${messageOf(error)}\n`);
   process.exitCode = 1;
-}
+});

@@ -1,15 +1,15 @@
 /** Probes from the child's network namespace, or from that of a process below it. */
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import { nsenterOptions } from '../nsenter.js';
+import { programPath } from '../package-folder.js';
 import type { Owner } from './owner.js';
 import type { Finding, ProbeOptions } from './result.js';
 import type { Endpoint } from './target.js';
 
-const PROGRAM = fileURLToPath(new URL('inside-main.js', import.meta.url));
+const PROGRAM = programPath('parent/probe/inside-main.js');
 
 /** What the program inside is told, as JSON. */
 export interface Question {

@@ -1,5 +1,5 @@
 /** What the bus tells once a second. The keys are those of `--json`: documented in docs/top.md. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const count = z.int().nonnegative();
 const counts = z.record(z.string(), count);
