@@ -97,7 +97,7 @@ export class Driver implements ParentDriver {
         addPort: (port, sockets) => this.#agents.ask((agent) => agent.addPort(port, sockets)),
         removePort: (id) => this.#agents.ask((agent) => agent.removePort(id)),
       },
-      () => this.#save(),
+      () => this.#run?.state?.changed(),
     );
     this.#observer = new Observer(this.#table, this.#emit);
   }
@@ -181,12 +181,8 @@ export class Driver implements ParentDriver {
   ): Promise<void> {
     const run = this.#newRun(cctx);
     this.#run = run;
-    this.#sources =
-      this.#options.sourceIPTransparent === false
-        ? Promise.resolve(SWITCHED_OFF)
-        : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
     try {
-      await this.#resume(run);
+      await this.#resume(run, cctx);
       using _ = watchNetworkHelper(cctx, run.poller, this.#emit);
       initComplete();
       await aborted(quit);
@@ -195,10 +191,11 @@ export class Driver implements ParentDriver {
       this.#table.close();
       if (this.#isLeaving) {
         await run.agents.leave();
+        run.state?.flush();
       } else {
         await run.agents.close();
         await (await this.#sources).undo();
-        await run.state?.discard();
+        run.state?.discard();
       }
       await run.poller.close();
     }
@@ -236,11 +233,13 @@ export class Driver implements ParentDriver {
       },
       drainLimitMs: replaceWithinMs ?? DRAIN_LIMIT_MS,
     });
-    const state = stateDir === undefined ? undefined : new StateFile(stateDir, child, this.#emit);
+    const current = () => ({ lastId: this.#table.lastId, ports: this.#table.list() });
+    const state =
+      stateDir === undefined ? undefined : new StateFile(stateDir, child, current, this.#emit);
     return { poller, agents, state };
   }
 
-  async #resume({ agents, state }: Run): Promise<void> {
+  async #resume({ agents, state }: Run, cctx: ChildContext): Promise<void> {
     const noted = state?.read();
     // What an earlier parent left is not this one's to end before all of it is taken over.
     this.#isLeaving = true;
@@ -249,15 +248,21 @@ export class Driver implements ParentDriver {
     this.#isLeaving = this.#hasResumed;
     this.#table.continueAfter(noted?.lastId ?? 0);
     for (const port of served) await this.#reporting(() => this.#table.takeBack(port));
-    await agents.start(this.#options.replaceWithinMs !== undefined);
-    const there = new Set((await this.#table.listPorts()).map(({ id }) => id));
+    const started = agents.start(this.#options.replaceWithinMs !== undefined);
+    // Beside the agent's start, which takes longer.
+    this.#sources =
+      this.#options.sourceIPTransparent === false
+        ? Promise.resolve(SWITCHED_OFF)
+        : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
+    await started;
+    const there = new Set(this.#table.list().map(({ id }) => id));
     for (const port of noted?.ports ?? []) {
       if (!there.has(port.id)) await this.#reporting(() => this.#table.adoptPort(port));
     }
     this.#isLeaving = false;
-    await this.#save();
+    state?.write();
     if (!this.#hasResumed) return;
-    const ports = (await this.#table.listPorts()).length;
+    const ports = this.#table.list().length;
     const isReload = this.#options.replaceWithinMs !== undefined;
     this.#emit({ type: 'driverResumed', ports, isReload });
   }
@@ -274,13 +279,6 @@ export class Driver implements ParentDriver {
       this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
     }
     if (agent.isGone) throw await agent.ended;
-  }
-
-  async #save(): Promise<void> {
-    await this.#run?.state?.save(async () => ({
-      lastId: this.#table.lastId,
-      ports: await this.#table.listPorts(),
-    }));
   }
 
   async #added(adding: Promise<Status>): Promise<Status> {

@@ -35,14 +35,14 @@ interface Port {
 export class PortTable implements Manager {
   readonly #protos: Protos;
   readonly #server: PortServer;
-  readonly #onChanged: () => Promise<void>;
+  readonly #onChanged: () => void;
   readonly #ports = new Map<number, Port>();
   /** Ports that the present agent could not take. */
   readonly #unserved = new Set<number>();
   #lastId = 0;
 
-  /** `onChanged` is called and waited for after every change of `listPorts`. It never rejects. */
-  constructor(protos: Protos, server: PortServer, onChanged = async () => {}) {
+  /** `onChanged` is called after every change of `listPorts`. It must not throw. */
+  constructor(protos: Protos, server: PortServer, onChanged = () => {}) {
     this.#protos = protos;
     this.#server = server;
     this.#onChanged = onChanged;
@@ -82,8 +82,12 @@ export class PortTable implements Manager {
     }
   }
 
-  /** In the order of their ids. Ports that are being opened are not listed yet. */
   async listPorts(): Promise<Status[]> {
+    return this.list();
+  }
+
+  /** In the order of their ids. Ports that are being opened are not listed yet. */
+  list(): Status[] {
     const open = [...this.#ports.values()].filter(({ state }) => state !== 'opening');
     return open.map(({ status }) => status).toSorted((a, b) => a.id - b.id);
   }
@@ -113,7 +117,7 @@ export class PortTable implements Manager {
       if (!this.#unserved.has(id)) await this.#server.removePort(id);
     } finally {
       this.#forget(id, port);
-      await this.#onChanged();
+      this.#onChanged();
     }
   }
 
@@ -165,7 +169,7 @@ export class PortTable implements Manager {
       port.sockets = await listenAll(spec);
       await this.#server.addPort(agentPort(port.status), numbers(port.sockets));
       port.state = 'open';
-      await this.#onChanged();
+      this.#onChanged();
       return port.status;
     } catch (error) {
       this.#forget(id, port);

@@ -20,7 +20,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Fd } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
@@ -36,6 +36,8 @@ const STATE_FILE = 'ERR_STATE_FILE';
 const VERSION = 1;
 /** Tens of thousands of ports. */
 const MAX_BYTES = 16 << 20;
+/** From a change to the file: callers don't wait for it, and what changes meanwhile costs no more. */
+const DELAY_MS = 20;
 
 export interface PortsState {
   readonly lastId: number;
@@ -52,13 +54,14 @@ const schema = z.object({
 export class StateFile {
   readonly #path: string;
   readonly #child: { readonly pid: number; readonly startTicks: number };
-  #wanted: (() => Promise<PortsState>) | undefined;
-  #writing: Promise<void> | undefined;
+  readonly #current: () => PortsState;
+  #timer: NodeJS.Timeout | undefined;
   readonly #emit: EventSink;
   #hasFailed = false;
 
-  /** Throws when the child's process has ended. */
-  constructor(stateDir: string, { pid }: ChildContext, emit: EventSink) {
+  /** `current` is what to write. Throws when the child's process has ended. */
+  constructor(stateDir: string, { pid }: ChildContext, current: () => PortsState, emit: EventSink) {
+    this.#current = current;
     this.#emit = emit;
     this.#path = join(stateDir, FILE);
     this.#child = { pid, startTicks: processStat(pid).startTicks };
@@ -80,20 +83,38 @@ export class StateFile {
     }
   }
 
-  /**
-   * Writes what `state` returns then; changes that come meanwhile are written together. Resolves
-   * once it is written, or could not be and that was reported.
-   */
-  save(state: () => Promise<PortsState>): Promise<void> {
-    this.#wanted = state;
-    this.#writing ??= this.#write();
-    return this.#writing;
+  /** To be called after every change. */
+  changed(): void {
+    this.#timer ??= setTimeout(() => this.write(), DELAY_MS);
+  }
+
+  /** Now. What can't be written is reported. */
+  write(): void {
+    this.#stopWaiting();
+    // The state directory goes with the namespaces, and must not be found full by who removes it.
+    if (!this.#isOfUse()) return;
+    try {
+      const state = { version: VERSION, child: this.#child, ...this.#current() };
+      writeWhole(this.#path, JSON.stringify(state));
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed) {
+        const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
+        const risk = 'they go on, and are lost only if this process and its agent both die';
+        this.#emit({ type: 'problem', code: STATE_FILE, reason: `${what}; ${risk}` });
+      }
+      this.#hasFailed = true;
+    }
+  }
+
+  /** Waits no longer for what is still to be written. */
+  flush(): void {
+    if (this.#timer !== undefined) this.write();
   }
 
   /** For good: call it when no port is left behind. */
-  async discard(): Promise<void> {
-    this.#wanted = undefined;
-    await this.#writing;
+  discard(): void {
+    this.#stopWaiting();
     this.remove();
   }
 
@@ -101,26 +122,17 @@ export class StateFile {
     removeFile(this.#path);
   }
 
-  /** Never rejects. */
-  async #write(): Promise<void> {
-    await Promise.resolve();
-    for (let next = this.#wanted; next !== undefined; next = this.#wanted) {
-      this.#wanted = undefined;
-      try {
-        const state = await next();
-        const text = JSON.stringify({ version: VERSION, child: this.#child, ...state });
-        writeWhole(this.#path, text);
-        this.#hasFailed = false;
-      } catch (error) {
-        if (!this.#hasFailed) {
-          const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
-          const risk = 'they go on, and are lost only if this process and its agent both die';
-          this.#emit({ type: 'problem', code: STATE_FILE, reason: `${what}; ${risk}` });
-        }
-        this.#hasFailed = true;
-      }
+  #isOfUse(): boolean {
+    try {
+      return processStat(this.#child.pid).startTicks === this.#child.startTicks;
+    } catch {
+      return false;
     }
-    this.#writing = undefined;
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #setAside(error: unknown): void {

@@ -11,7 +11,7 @@ import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { startDriver } from './driver-support.js';
-import { driverOf, ECHO_SERVER, isRunning, Load } from './survive-support.js';
+import { driverOf, ECHO_SERVER, isRunning, Load, noted } from './survive-support.js';
 
 const DEADLINE_MS = 30_000;
 const spec = (parentPort: number) =>
@@ -58,6 +58,7 @@ describeWith([userNamespaces], 'a state directory', () => {
     const stateDir = temporaryFolder(cleanup);
     const first = await startDriver(cleanup, host, { command: ECHO_SERVER, stateDir });
     await first.add(spec(8080));
+    await noted(stateDir, 1);
     const files = readdirSync(stateDir);
     const state = readFileSync(join(stateDir, 'sluice.json'), 'utf8');
 

@@ -1,8 +1,10 @@
 /** A server and a client that keep connecting to it while something is killed. */
 import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cleanup } from '../harness/cleanup.js';
 import { type Namespace, enter } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
+import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 30_000;
 
@@ -83,6 +85,17 @@ export class Load {
     console.log(`answered ${tally.answered}, the slowest within ${tally.longestMs} ms`);
     return tally;
   }
+}
+
+/** Waits until the state file lists these ports, which it does soon after the API. */
+export async function noted(stateDir: string, ...ids: number[]): Promise<void> {
+  const isNoted = () => {
+    const state = JSON.parse(readFileSync(join(stateDir, 'sluice.json'), 'utf8')) as {
+      readonly ports: readonly { readonly id: number }[];
+    };
+    return String(state.ports.map(({ id }) => id)) === String(ids);
+  };
+  await until(isNoted, DEADLINE_MS, `ports ${ids.join()} in the state file`);
 }
 
 /** The driver's process under that launcher. */

@@ -8,7 +8,7 @@ import { userNamespaces } from '../harness/needs.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { type RunningDriver, startDriver } from './driver-support.js';
-import { driverOf, ECHO_SERVER, isRunning, Load } from './survive-support.js';
+import { driverOf, ECHO_SERVER, isRunning, Load, noted } from './survive-support.js';
 
 const DEADLINE_MS = 30_000;
 /** For people: how long it takes depends on the machine, and on what else runs there. */
@@ -30,6 +30,7 @@ describeWith([userNamespaces], 'under load', () => {
     // Id 1 is gone: the ids that stay are not those that counting anew would give.
     for (const port of [8079, 8080, 8081]) await driver.add(spec(port));
     await driver.remove(1);
+    await noted(stateDir, 2, 3);
   });
 
   const ports = [
