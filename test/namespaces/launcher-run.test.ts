@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
@@ -108,11 +108,15 @@ describeWith([userNamespaces], 'sluice run', () => {
 
   it('leaves no driver behind when it is killed before there are namespaces', async () => {
     const tools = temporaryFolder(cleanup);
-    writeFileSync(join(tools, 'unshare'), '#!/bin/sh\nexec sleep 60\n');
+    const started = join(tools, 'pid');
+    writeFileSync(join(tools, 'unshare'), `#!/bin/sh\necho $$ >${started}\nexec sleep 60\n`);
     chmodSync(join(tools, 'unshare'), 0o755);
     const env = { PATH: pathWith(tools) };
     const program = await start(cleanup, sluice('run', '--', 'true'), { env });
     const driver = await program.until(() => driverOf(program.pid), DEADLINE_MS, 'a driver');
+    const pid = () => Number(readFileSync(started, 'utf8'));
+    const unshare = await program.until(pid, DEADLINE_MS, 'unshare');
+    cleanup.defer(() => process.kill(unshare, 'SIGKILL'));
     program.signal('SIGKILL');
     expect(await until(() => !isRunning(driver), DEADLINE_MS, 'its end')).toBe(true);
   });
