@@ -20,8 +20,9 @@ const MAX_EVENTS = 256;
 /**
  * An event that comes so soon after the last work is likely to have a successor that does, too: that
  * one is looked for, for as long, before the agent sleeps. In a virtual machine a core that went to
- * sleep takes some 50 µs to come back, which every answer and every buffer of a fast stream would
- * wait for. A single core is left to the flows' ends.
+ * sleep takes some 50 µs to come back, which every answer would wait for. Not so streams, which are
+ * buffered: to look too soon finds little of them, on a core that their ends could have had. A single
+ * core is always left to the flows' ends.
  */
 const POLL_MS = availableParallelism() > 1 ? 0.1 : 0;
 /**
@@ -124,13 +125,14 @@ export class Reactor {
       this.#handlers[fd]?.onEvents(this.#words[word] as number);
     }
     if (count === MAX_EVENTS) this.urgent?.onEvents(linux.EPOLLIN);
-    const hadWork = count > 0 || this.#queue.size > 0;
-    if (this.#queue.size > 0) this.#runQueue();
+    const hadBulk = this.#queue.size > 0;
+    if (hadBulk) this.#runQueue();
     this.now = performance.now();
     for (const clock of this.#clocks) clock.expire(this.now);
     for (const fd of this.#toClose) libc.close(fd);
     this.#toClose.length = 0;
-    if (hadWork) this.#idleSince = this.now;
+    if (hadBulk) this.#idleSince = -Infinity;
+    else if (count > 0) this.#idleSince = this.now;
   }
 
   #runQueue(): void {

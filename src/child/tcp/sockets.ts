@@ -9,7 +9,7 @@ import { setIntOption, startConnect } from '../sockets.js';
  * Bytes in flight to a server in the child namespace. The leg is local, its round trip takes
  * microseconds: a larger buffer gains nothing and falls out of the cache. The kernel doubles it.
  */
-const LOCAL_SEND_BUFFER_BYTES = 128 * 1024;
+const LOCAL_SEND_BUFFER_BYTES = 256 * 1024;
 
 /** A container that is taken off its network sends no FIN: only probes find that it is gone. */
 const KEEPALIVE_IDLE_S = 60;
