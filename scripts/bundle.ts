@@ -1,10 +1,14 @@
 /**
  * Puts each program of dist/ into one file with all that it imports: to find, read and link a
  * hundred modules takes longer than to run them, and a program that needs no file later is not
- * disturbed by an upgrade. koffi stays outside, since it finds its native part by itself.
+ * disturbed by an upgrade. koffi stays outside, since it finds its native part by itself. The licences
+ * of the packages that are now part of these files are next to them.
  */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+
+const FOLDER = join(import.meta.dirname, '..');
 
 /** What CommonJS code has and an ES module has not. */
 const BANNER = `
@@ -12,8 +16,8 @@ import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url), module = { exports: {} };
 const ownFolder = import.meta.dirname;`;
 
-await build({
-  absWorkingDir: join(import.meta.dirname, '..'),
+const { metafile } = await build({
+  absWorkingDir: FOLDER,
   entryPoints: [
     'src/child/loopback.ts',
     'src/child/main.ts',
@@ -38,4 +42,19 @@ await build({
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',
+  metafile: true,
 });
+
+const PACKAGE = /^node_modules\/(?:@[^/]+\/)?[^/]+/;
+const packages = Object.keys(metafile.inputs).flatMap((file) => PACKAGE.exec(file) ?? []);
+const licences = [...new Set(packages)].toSorted().map(licenceOf);
+writeFileSync(join(FOLDER, 'dist/LICENSES.txt'), licences.join('\n\n'));
+
+function licenceOf(path: string): string {
+  const folder = join(FOLDER, path);
+  const manifest = readFileSync(join(folder, 'package.json'), 'utf8');
+  const { name, version, license } = JSON.parse(manifest) as Record<string, string>;
+  const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+  const texts = files.map((file) => readFileSync(join(folder, file), 'utf8'));
+  return [`${name} ${version}: ${license}`, ...texts].join('\n\n');
+}

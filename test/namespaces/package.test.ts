@@ -42,6 +42,7 @@ describeWith([tool('rootlesskit'), userNamespaces], 'the package', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'dist/LICENSES.txt',
       'dist/child',
       'dist/index.d.ts',
       'dist/index.js',
