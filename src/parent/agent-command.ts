@@ -8,8 +8,7 @@
  */
 
 import { release } from 'node:os';
-import type { ChildContext } from '../msg/port.js';
-import { nsenterOptions } from './nsenter.js';
+import { type Enterable, nsenterOptions } from './nsenter.js';
 import { programPath } from './package-folder.js';
 
 const AGENT_MAIN = programPath('child/main.js');
@@ -20,7 +19,7 @@ const AS_CLIENT = ['net_raw', 'net_bind_service'] as const;
 const MARK_WITH_NET_RAW = { major: 5, minor: 17 } as const;
 
 /** The mount namespace stays ours: Node and this program are there. */
-export function agentCommand(child: ChildContext, bearsClients: boolean): [string, ...string[]] {
+export function agentCommand(child: Enterable, bearsClients: boolean): [string, ...string[]] {
   return [
     'nsenter',
     ...nsenterOptions(child),

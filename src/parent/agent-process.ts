@@ -11,7 +11,7 @@ import { openPidfd } from '../msg/pidfd.js';
 import type { ChildContext } from '../msg/port.js';
 import { agentCommand } from './agent-command.js';
 import { opaqueForChild } from './agent-fds.js';
-import { netnsFile } from './nsenter.js';
+import { type HeldNamespaces, holdNamespaces, netnsFile } from './nsenter.js';
 import type { Poller } from './poller.js';
 import { allPids, processStat } from './proc.js';
 
@@ -37,11 +37,14 @@ export interface RunningProcess {
   forget(): void;
 }
 
-/** Rejects, and leaves nothing behind, when there can be no process. */
+/**
+ * Rejects, and leaves nothing behind, when there can be no process. `held` is to be disposed of once
+ * it has entered the namespaces.
+ */
 export async function spawnAgent(
   child: ChildContext,
   bearsClients: boolean,
-): Promise<{ process: RunningProcess; channel: Channel }> {
+): Promise<{ process: RunningProcess; channel: Channel; held: Disposable }> {
   using life = openPidfd(child.pid);
   const [ours, theirs] = socketPair();
   using control = ours;
@@ -50,9 +53,25 @@ export async function spawnAgent(
   using innerDoor = doorInside;
   using outerDoor = doorOutside;
   const args = Object.entries(opaqueForChild()).map(([key, value]) => `${key}=${value}`);
-  const command = [...agentCommand(child, bearsClients), ...args] as const;
-  const process = await spawnWith(command, [inside, innerDoor, outerDoor, life]);
-  return { process, channel: new Channel(new Fd(control.release())) };
+  const held = hold(child);
+  try {
+    const command = [...agentCommand(held, bearsClients), ...args] as const;
+    const process = await spawnWith(command, [inside, innerDoor, outerDoor, life]);
+    return { process, channel: new Channel(new Fd(control.release())), held };
+  } catch (error) {
+    held[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function hold(child: ChildContext): HeldNamespaces {
+  try {
+    return holdNamespaces(child);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') throw startError(error as NodeJS.ErrnoException);
+    throw new SluiceError('ERR_AGENT_START', 'the namespaces have ended', { cause: error });
+  }
 }
 
 /** `fds` are its fd 3 and following. */

@@ -64,7 +64,8 @@ export class AgentProcess {
     poller: Poller,
     calls: AgentCalls,
   ): Promise<AgentProcess> {
-    const { process, channel } = await spawnAgent(options.child, options.bearsClients);
+    const { process, channel, held } = await spawnAgent(options.child, options.bearsClients);
+    using _ = held;
     const greeted = await greet({ process, channel, poller, calls, timeoutMs: START_TIMEOUT_MS });
     const agent = new AgentProcess(process, greeted);
     if (agent.foreign === undefined) return agent;

@@ -186,7 +186,8 @@ describeWith([needsDocker], 'a port of a container', () => {
     const options = ['--detach', '--rm', '-p', `${port}:80`];
     const id = await docker.docker('run', ...options, WEB_IMAGE, '/bin/sh', '-c', WAIT_FOR_GO);
     await expect(assertFree(port)).rejects.toThrow('EADDRINUSE');
-    await docker.docker('exec', id, ...GO);
+    // Not waited for: the container's end would be that of the exec, too, and perhaps sooner.
+    await docker.docker('exec', '--detach', id, ...GO);
     await until(() => assertFree(port).then(() => true), DEADLINE_MS, `port ${port} to be free`);
     const isRemoved = async () => (await docker.docker('ps', '--all', '--quiet')) === '';
     await until(isRemoved, DEADLINE_MS, 'the container to be removed');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
-import { pathWith } from '../harness/paths.js';
+import { pathWith, which } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
 import { start } from '../harness/processes.js';
 import { SLUICE, sluice } from '../harness/sluice.js';
@@ -104,6 +104,17 @@ describeWith([userNamespaces], 'sluice run', () => {
     expect(program.stderr).toContain(
       'sluice: unshare could not make a user and network namespace; user.max_user_namespaces is 0: sudo sysctl -w user.max_user_namespaces=28633',
     );
+  });
+
+  it('says nothing when it ends while a spare agent enters its namespaces', async () => {
+    const tools = temporaryFolder(cleanup);
+    const slowly = `#!/bin/sh\nsleep 0.3\nexec ${which('nsenter')} "$@"\n`;
+    writeFileSync(join(tools, 'nsenter'), slowly, { mode: 0o755 });
+    const env = { PATH: pathWith(tools) };
+    // The spare one is started a second after the serving one.
+    const program = await start(cleanup, sluice('run', '--', 'sleep', '1.15'), { env });
+    const { code } = await program.exited(DEADLINE_MS);
+    expect({ code, stderr: program.stderr }).toEqual({ code: 0, stderr: '' });
   });
 
   it('leaves no driver behind when it is killed before there are namespaces', async () => {
