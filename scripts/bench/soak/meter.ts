@@ -15,9 +15,7 @@ export class Meter {
   readonly #startedAt = performance.now();
   readonly #sum = { bytes: 0, connections: 0, datagrams: 0, lost: 0 };
   readonly #failed: Record<string, number> = {};
-  /** On a path without a forwarder, at the same time. */
-  readonly direct = new Stalls();
-  readonly #forwarded = new Stalls();
+  readonly stalls = new Stalls();
   #shownAt = -Infinity;
 
   constructor(name: string, durationMs: number) {
@@ -32,7 +30,6 @@ export class Meter {
     for (const [what, count] of Object.entries(progress.failed)) {
       this.#failed[what] = (this.#failed[what] ?? 0) + count;
     }
-    this.#forwarded.take(progress.stallMs);
     this.#show(progress);
   }
 
@@ -48,8 +45,7 @@ export class Meter {
       `${(bytes / 2 ** 30).toFixed(1)} GiB (${gigabits(bytes / seconds)}), ${connections} connections, ` +
         `${datagrams} datagrams (${lost} lost), ${this.ports.done} times a TCP and a UDP port, ` +
         `${this.containers.done} containers`,
-      `longest stall: ${this.#forwarded.describe()}`,
-      `from within, to the same servers at the same time: ${this.direct.describe()}`,
+      `longest stall: ${this.stalls.describe()}`,
     ].join('\n');
   }
 
@@ -72,7 +68,7 @@ export class Meter {
       `${this.#name}: ${clock(now - this.#startedAt)} of ${clock(this.#durationMs)}, ` +
       `${gigabits(bytes)}, ${connections} connections/s, ${datagrams} datagrams/s, ` +
       `${this.ports.done} ports, ${this.containers.done} containers, ` +
-      `longest stall ${Math.round(this.#forwarded.longestMs)} ms`;
+      `longest stall ${Math.round(this.stalls.longestMs)} ms`;
     process.stdout.write(isWatched ? `\r\x1b[K${line}` : `${line}\n`);
   }
 }

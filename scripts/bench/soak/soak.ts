@@ -16,27 +16,36 @@ import { type EchoPorts, startEcho, startLoad } from './load.js';
 import { Meter } from './meter.js';
 import { type Subject, startSubject } from './subject.js';
 
-const WAYS = { streams: 4, trips: 4, connectors: 4, sessions: 16 } as const;
-/** To the same servers from within: what stalls there is not the forwarder's. */
-const REFERENCE = { trips: 1 } as const;
+const LOAD = { streams: 4, trips: 4, connectors: 4, sessions: 16 } as const;
+/**
+ * Its stalls are measured. Clients and servers of the load take all of the processor's time: those of
+ * the meter go first, or their own waiting for a core would be what is measured.
+ */
+const METERED = { streams: 1, trips: 2, connectors: 1, sessions: 2 } as const;
+const AFTER_METERED = ['nice', '-n', '10'] as const;
 /** A pipe for each direction of a stream. They stay in their pool. */
-const PIPES = 2 * WAYS.streams;
+const PIPES = 2 * (LOAD.streams + METERED.streams);
 const WARM_UP_MS = 15_000;
-/** Of the time, for the whole load without a forwarder. */
-const DIRECT_SHARE = 0.2;
+/** Of the time, for the same without a forwarder. */
+const DIRECT_SHARE = 0.1;
 /** For what has ended to be gone: sessions of UDP, idle connections of the API. */
 const SETTLE_MS = 30_000;
 const SETTLE_STEP_MS = 500;
 
-interface Load {
+interface Servers {
+  readonly load: EchoPorts;
+  readonly metered: EchoPorts;
+}
+
+interface Soak {
   readonly cleanup: Cleanup;
   readonly subject: Subject;
   /** In the child namespaces. */
-  readonly inside: EchoPorts;
-  /** The same ports, published. */
-  readonly outside: EchoPorts;
-  /** Put in front of the clients' command line. */
-  readonly from?: readonly string[];
+  readonly inside: Servers;
+  /** The same ones as their clients reach them. */
+  readonly servers: Servers;
+  /** Put in front of the clients' command lines. */
+  readonly from: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -44,27 +53,31 @@ export async function soak(minutes: number, signal: AbortSignal): Promise<number
   const cleanup = new Cleanup();
   try {
     const subject = await startSubject(cleanup);
-    const inside = await startEcho(cleanup, enter({ pid: subject.childPid }));
-    const load = { cleanup, subject, inside, outside: await publish(subject, inside), signal };
+    const child = enter({ pid: subject.childPid });
+    const inside = {
+      load: await startEcho(cleanup, [...child, ...AFTER_METERED]),
+      metered: await startEcho(cleanup, child),
+    };
+    const servers = {
+      load: await publish(subject, inside.load),
+      metered: await publish(subject, inside.metered),
+    };
+    const forwarded: Soak = { cleanup, subject, inside, servers, from: [], signal };
 
     const fresh = census(subject.launcher.pid);
     const warm = { ...fresh, agentPipes: fresh.agentPipes + PIPES };
-    await apply(load, WARM_UP_MS, new Meter('warm-up', WARM_UP_MS));
+    await apply(forwarded, WARM_UP_MS, new Meter('warm-up', WARM_UP_MS));
     const before = await settled(subject, { ...warm, driverMiB: Infinity, agentMiB: Infinity });
     const limits = { ...warm, driverMiB: before.driverMiB, agentMiB: before.agentMiB };
     const meter = new Meter('soak', minutes * 60_000);
-    await apply(load, minutes * 60_000, meter);
+    await apply(forwarded, minutes * 60_000, meter);
     const after = await settled(subject, limits);
     const directMs = minutes * 60_000 * DIRECT_SHARE;
     const direct = new Meter('from within', directMs);
-    await apply(
-      { ...load, outside: inside, from: enter({ pid: subject.childPid }) },
-      directMs,
-      direct,
-    );
+    await apply({ ...forwarded, servers: inside, from: child }, directMs, direct);
 
     console.log(`${meter.summary()}\n${tableOf({ fresh, before, after })}`);
-    console.log(`the same load from within, without a forwarder: ${direct.summary()}`);
+    console.log(`the same from within, without a forwarder: ${direct.summary()}`);
     const { portDriver } = await createApiClient(subject.apiSocket).info();
     const { restarts = 0 } = portDriver?.agents ?? {};
     const wrong = [...leaksOf(after, limits), ...meter.failures()];
@@ -86,19 +99,18 @@ async function publish({ apiSocket }: Subject, inside: EchoPorts): Promise<EchoP
   return { tcp, udp };
 }
 
-async function apply(load: Load, durationMs: number, meter: Meter): Promise<void> {
-  const { cleanup, subject, inside, outside, from = [], signal } = load;
+async function apply(how: Soak, durationMs: number, meter: Meter): Promise<void> {
+  const { cleanup, subject, inside, servers, from, signal } = how;
   const over = new AbortController();
+  const after = [...from, ...AFTER_METERED];
   const ends = [
-    startLoad(cleanup, from, { ...WAYS, ...outside }, (progress) => meter.take(progress)),
-    startLoad(
-      cleanup,
-      enter({ pid: subject.childPid }),
-      { ...REFERENCE, ...inside },
-      ({ stallMs }) => meter.direct.take(stallMs),
-    ),
+    startLoad(cleanup, after, { ...LOAD, ...servers.load }, (progress) => meter.take(progress)),
+    startLoad(cleanup, from, { ...METERED, ...servers.metered }, (progress) => {
+      meter.take(progress);
+      meter.stalls.take(progress.stallMs);
+    }),
   ];
-  const churns = [keepDoing(meter.ports, over.signal, portChurn(subject.apiSocket, inside))];
+  const churns = [keepDoing(meter.ports, over.signal, portChurn(subject.apiSocket, inside.load))];
   if (subject.docker !== undefined) {
     churns.push(keepDoing(meter.containers, over.signal, containerChurn(subject.docker)));
   }
