@@ -8,7 +8,13 @@
 
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
-import { type FlowLimits, NO_LIMITS, type ShedCounts, type ShedReason } from '../msg/overload.js';
+import {
+  countByReason,
+  type FlowLimits,
+  NO_LIMITS,
+  type ShedCounts,
+  type ShedReason,
+} from '../msg/overload.js';
 import { ReportClock } from './report-clock.js';
 
 /** What V8 may ask for at once while its young generation grows, and then some. */
@@ -42,7 +48,7 @@ export class Overload extends ReportClock {
   makeRoom: NonNullable<FlowCount['makeRoom']> = () => false;
   readonly #tell: (counts: ShedCounts) => void;
   #flows = 0;
-  #counts = noCounts();
+  #counts = countByReason(() => 0);
   #hasMemory = true;
   #memoryCheckedAt = -Infinity;
 
@@ -82,7 +88,7 @@ export class Overload extends ReportClock {
 
   protected override report(): void {
     this.#tell(this.#counts);
-    this.#counts = noCounts();
+    this.#counts = countByReason(() => 0);
   }
 
   #hasHeadroom(): boolean {
@@ -93,16 +99,4 @@ export class Overload extends ReportClock {
     }
     return this.#hasMemory;
   }
-}
-
-function noCounts(): Record<ShedReason, number> {
-  return {
-    files: 0,
-    systemFiles: 0,
-    memory: 0,
-    watches: 0,
-    maxFlows: 0,
-    maxFlowsPerPort: 0,
-    backlog: 0,
-  };
 }

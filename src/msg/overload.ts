@@ -37,13 +37,10 @@ export function parseFlowLimits(fields: Fields): FlowLimits {
 }
 
 export function parseShedCounts(fields: Fields): ShedCounts {
-  return {
-    files: integer(fields, 'files'),
-    systemFiles: integer(fields, 'systemFiles'),
-    memory: integer(fields, 'memory'),
-    watches: integer(fields, 'watches'),
-    maxFlows: integer(fields, 'maxFlows'),
-    maxFlowsPerPort: integer(fields, 'maxFlowsPerPort'),
-    backlog: integer(fields, 'backlog'),
-  };
+  return countByReason((reason) => integer(fields, reason));
+}
+
+export function countByReason(count: (reason: ShedReason) => number): Record<ShedReason, number> {
+  const entries = SHED_REASONS.map((reason) => [reason, count(reason)]);
+  return Object.fromEntries(entries) as Record<ShedReason, number>;
 }

@@ -20,8 +20,11 @@ export type HeldNamespaces = Enterable & Disposable;
 export function holdNamespaces(child: ChildContext): HeldNamespaces {
   const fds: number[] = [];
   const close = () => fds.splice(0).forEach((fd) => closeSync(fd));
-  const hold = (path: string) =>
-    `/proc/${process.pid}/fd/${fds[fds.push(openSync(path, 'r')) - 1]}`;
+  const hold = (path: string) => {
+    const fd = openSync(path, 'r');
+    fds.push(fd);
+    return `/proc/${process.pid}/fd/${fd}`;
+  };
   try {
     const usernsPath = hold(usernsFile(child));
     return { ...child, usernsPath, netnsPath: hold(netnsFile(child)), [Symbol.dispose]: close };

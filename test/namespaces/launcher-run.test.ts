@@ -1,14 +1,15 @@
-import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { userNamespaces } from '../harness/needs.js';
-import { pathWith, which } from '../harness/paths.js';
+import { which } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
 import { start } from '../harness/processes.js';
 import { SLUICE, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
+import { programs } from './dnat-support.js';
 import { answerThrough, DEADLINE_MS } from './launcher-support.js';
 import { driverOf, isRunning } from './survive-support.js';
 
@@ -107,10 +108,8 @@ describeWith([userNamespaces], 'sluice run', () => {
   });
 
   it('says nothing when it ends while a spare agent enters its namespaces', async () => {
-    const tools = temporaryFolder(cleanup);
-    const slowly = `#!/bin/sh\nsleep 0.3\nexec ${which('nsenter')} "$@"\n`;
-    writeFileSync(join(tools, 'nsenter'), slowly, { mode: 0o755 });
-    const env = { PATH: pathWith(tools) };
+    const script = `sleep 0.3; exec ${which('nsenter')} "$@"`;
+    const env = { PATH: programs(cleanup, { nsenter: { script } }).path };
     // The spare one is started a second after the serving one.
     const program = await start(cleanup, sluice('run', '--', 'sleep', '1.15'), { env });
     const { code } = await program.exited(DEADLINE_MS);
@@ -118,11 +117,9 @@ describeWith([userNamespaces], 'sluice run', () => {
   });
 
   it('leaves no driver behind when it is killed before there are namespaces', async () => {
-    const tools = temporaryFolder(cleanup);
-    const started = join(tools, 'pid');
-    writeFileSync(join(tools, 'unshare'), `#!/bin/sh\necho $$ >${started}\nexec sleep 60\n`);
-    chmodSync(join(tools, 'unshare'), 0o755);
-    const env = { PATH: pathWith(tools) };
+    const started = join(temporaryFolder(cleanup), 'pid');
+    const script = `echo $$ >${started}; exec sleep 60`;
+    const env = { PATH: programs(cleanup, { unshare: { script } }).path };
     const program = await start(cleanup, sluice('run', '--', 'true'), { env });
     const driver = await program.until(() => driverOf(program.pid), DEADLINE_MS, 'a driver');
     const pid = () => Number(readFileSync(started, 'utf8'));

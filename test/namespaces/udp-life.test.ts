@@ -26,13 +26,18 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'a UDP session', () => {
     return { server, port, client: udpSocket(test).connect('127.0.0.1', port) };
   }
 
-  it('without an answer ends after the first time limit', async () => {
+  /** A session without an answer, to its end; returns how many there were. */
+  async function sessionsWithoutAnswer(): Promise<number> {
     const udpTimeouts = { ...LONG, unrepliedMs: SHORT_MS };
     const forwarding = await startUdpForwarding(test, { udpTimeouts });
     const { client, server } = await connected(forwarding);
     await expectGreeting(client, server);
     await forwarding.untilStats('no session', hasNone);
-    expect((await forwarding.stats()).accepted).toBe(1);
+    return (await forwarding.stats()).accepted;
+  }
+
+  it('without an answer ends after the first time limit', async () => {
+    expect(await sessionsWithoutAnswer()).toBe(1);
   });
 
   it('does not end before its first datagram has left', async () => {
@@ -42,12 +47,7 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'a UDP session', () => {
     const { PATH } = process.env;
     test.defer(() => (process.env['PATH'] = PATH));
     process.env['PATH'] = path;
-    const udpTimeouts = { ...LONG, unrepliedMs: SHORT_MS };
-    const forwarding = await startUdpForwarding(test, { udpTimeouts });
-    const { client, server } = await connected(forwarding);
-    await expectGreeting(client, server);
-    await forwarding.untilStats('no session', hasNone);
-    expect((await forwarding.stats()).accepted).toBe(1);
+    expect(await sessionsWithoutAnswer()).toBe(1);
   });
 
   it('with an answer ends after the second, and leaves nothing behind', async () => {
