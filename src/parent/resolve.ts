@@ -17,15 +17,17 @@ export async function resolveDial(
   const queries = dialAddresses(spec)
     .filter(({ ip }) => isLoopback(ip))
     .map(({ ip, port }) => ({ proto: transport, ip, port }));
-  const [targets, containers, isDualStack] = await Promise.all([
+  const [targets, containers] = await Promise.all([
     Promise.all(queries.map((query) => resolver.resolve(query))).then((found) => found.flat()),
     Promise.all(queries.map((query) => resolver.proxiedContainer(query))),
-    Promise.all(queries.map(({ port }) => isOneServer(transport, agentPid, port))),
   ]);
   const isProxied = targets.some((target) =>
     containers.some((one) => one?.ip === target.ip && one.port === target.port),
   );
-  return { targets, isProxied, isDualStack: queries.length > 1 && isDualStack.every(Boolean) };
+  // The kernel looks through the connections of the whole machine for it.
+  const isInQuestion = targets.length === 0 && queries.length > 1;
+  const isDualStack = isInQuestion && (await isOneServer(transport, agentPid, spec.childPort));
+  return { targets, isProxied, isDualStack };
 }
 
 /**

@@ -6,6 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { SluiceError } from '../../../src/msg/errors.js';
 import type { Cleanup } from '../../../test/harness/cleanup.js';
 
+/** Put in front of the command line of what is not to keep the rest from running. */
+export const BEHIND = [
+  'sh',
+  fileURLToPath(new URL('../inside/behind.sh', import.meta.url)),
+] as const;
+
 /** A line of soak-load.mjs. */
 export interface Progress {
   readonly bytes: number;
@@ -58,7 +64,8 @@ function startInside(
 ) {
   const path = fileURLToPath(new URL(`../inside/${script}`, import.meta.url));
   const [file = '', ...words] = [...enter, process.execPath, path, ...args];
-  const child = spawn(file, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // A session of its own: see behind.sh.
+  const child = spawn(file, words, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   const lines = createInterface({ input: child.stdout });
   const ended = once(lines, 'close') as Promise<[]>;
   const end = async () => {

@@ -12,17 +12,16 @@ import { enter } from '../../../test/harness/namespaces.js';
 import { freeRange } from '../../../test/harness/ports.js';
 import { type Census, census, leaksOf, tableOf } from './census.js';
 import { containerChurn, keepDoing, portChurn } from './churn.js';
-import { type EchoPorts, startEcho, startLoad } from './load.js';
+import { BEHIND, type EchoPorts, startEcho, startLoad } from './load.js';
 import { Meter } from './meter.js';
 import { type Subject, startSubject } from './subject.js';
 
 const LOAD = { streams: 4, trips: 4, connectors: 4, sessions: 16 } as const;
 /**
- * Its stalls are measured. Clients and servers of the load take all of the processor's time: those of
- * the meter go first, or their own waiting for a core would be what is measured.
+ * Its stalls are measured. Load and engine take all of the processor's time, so they go behind these
+ * and sluice: else clients and servers that wait for a core would be what is measured.
  */
 const METERED = { streams: 1, trips: 2, connectors: 1, sessions: 2 } as const;
-const AFTER_METERED = ['nice', '-n', '10'] as const;
 /** A pipe for each direction of a stream. They stay in their pool. */
 const PIPES = 2 * (LOAD.streams + METERED.streams);
 const WARM_UP_MS = 15_000;
@@ -55,7 +54,7 @@ export async function soak(minutes: number, signal: AbortSignal): Promise<number
     const subject = await startSubject(cleanup);
     const child = enter({ pid: subject.childPid });
     const inside = {
-      load: await startEcho(cleanup, [...child, ...AFTER_METERED]),
+      load: await startEcho(cleanup, [...child, ...BEHIND]),
       metered: await startEcho(cleanup, child),
     };
     const servers = {
@@ -102,9 +101,9 @@ async function publish({ apiSocket }: Subject, inside: EchoPorts): Promise<EchoP
 async function apply(how: Soak, durationMs: number, meter: Meter): Promise<void> {
   const { cleanup, subject, inside, servers, from, signal } = how;
   const over = new AbortController();
-  const after = [...from, ...AFTER_METERED];
+  const behind = [...from, ...BEHIND];
   const ends = [
-    startLoad(cleanup, after, { ...LOAD, ...servers.load }, (progress) => meter.take(progress)),
+    startLoad(cleanup, behind, { ...LOAD, ...servers.load }, (progress) => meter.take(progress)),
     startLoad(cleanup, from, { ...METERED, ...servers.metered }, (progress) => {
       meter.take(progress);
       meter.stalls.take(progress.stallMs);

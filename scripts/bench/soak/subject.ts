@@ -1,4 +1,5 @@
 /** What is soaked: sluice under rootless Docker, or by itself where there is none. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiClient } from '../../../src/parent/api/client.js';
 import { type Cleanup, temporaryFolder } from '../../../test/harness/cleanup.js';
@@ -7,6 +8,7 @@ import { docker as dockerNeed } from '../../../test/harness/needs.js';
 import { type Program, start } from '../../../test/harness/processes.js';
 import { sluice } from '../../../test/harness/sluice.js';
 import { until } from '../../../test/harness/wait.js';
+import { BEHIND } from './load.js';
 
 const READY_MS = 30_000;
 /** UDP sessions end so soon that those of the load are gone when everything is counted. */
@@ -28,9 +30,18 @@ export async function startSubject(cleanup: Cleanup): Promise<Subject> {
     console.error(`\n!!! WITHOUT CONTAINERS: ${missing}\n`);
     return startAlone(cleanup);
   }
-  const options = { ...sluiceOptions(cleanup), rootlesskitFlags: FLAGS };
+  const env = { DOCKERD: dockerdBehind(cleanup) };
+  const options = { ...sluiceOptions(cleanup), rootlesskitFlags: FLAGS, env };
   const docker = await startDocker(cleanup, options);
   return subjectOf(docker.program, join(docker.stateDir, 'api.sock'), docker);
+}
+
+/** dockerd-rootless.sh takes the name of one program. */
+function dockerdBehind(cleanup: Cleanup): string {
+  const path = join(temporaryFolder(cleanup), 'dockerd');
+  const words = BEHIND.map((word) => `'${word}'`).join(' ');
+  writeFileSync(path, `#!/bin/sh\nexec ${words} dockerd "$@"\n`, { mode: 0o755 });
+  return path;
 }
 
 async function startAlone(cleanup: Cleanup): Promise<Subject> {
