@@ -141,9 +141,10 @@ export class Driver implements ParentDriver {
     return this.#hasResumed;
   }
 
-  /** Agents, ports and what was noted of them stay for a later driver when this one ends. */
+  /** Agents, ports and what is noted of them stay for a later driver when this one ends. */
   leave(): void {
     this.#isLeaving = true;
+    this.#run?.state?.flush();
   }
 
   /** Undefined when there is no agent at present. */

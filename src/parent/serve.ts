@@ -65,9 +65,10 @@ export async function serve(options: ServeOptions, successor?: Successor): Promi
     await successor?.check();
     // What is being answered is finished first.
     const begin = () =>
-      void Promise.all([api.leave(), metrics.close(), closeOutlets()]).then(() =>
-        successor?.become(drainLimitMs),
-      );
+      void Promise.all([api.leave(), metrics.close(), closeOutlets()]).then(() => {
+        driver.leave();
+        successor?.become(drainLimitMs);
+      });
     return { begin };
   };
   const api = createApi({
