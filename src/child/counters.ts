@@ -22,6 +22,12 @@ export class PortCounters {
   readonly drops: Record<string, number> = {};
   readonly #connects: number[] = [...CONNECT_BUCKETS_MS, Infinity].map(() => 0);
   #connectMs = 0;
+  /** Other agents have the port, too. */
+  readonly isShared: boolean;
+
+  constructor(isShared = false) {
+    this.isShared = isShared;
+  }
 
   /** A server took a flow, so long after its client came. */
   connected(ms: number): void {

@@ -4,6 +4,9 @@
  * Out of fds, accept fails and leaves the connection in the backlog, where it would wake a
  * level-triggered loop for ever. So one fd is kept in reserve to take it and reset it: the client
  * learns at once, the port never closes, and accepting rests for a moment.
+ *
+ * Of several agents that wait at one socket the kernel wakes the first in line that sleeps. Whoever
+ * has accepted goes to the end of the line: else the first had all that comes slowly.
  */
 
 import { closeSync, openSync } from 'node:fs';
@@ -36,6 +39,7 @@ export class Listener implements Handler, Expiring {
   readonly #connections: Connections;
   readonly #socket: Fd;
   #port: ListeningPort | undefined;
+  #isWatched = false;
 
   constructor(connections: Connections, socket: Fd) {
     this.#connections = connections;
@@ -52,40 +56,64 @@ export class Listener implements Handler, Expiring {
       );
     }
     this.#port = port;
-    must(this.#connections.reactor.add(this.#socket.number, linux.EPOLLIN, this), 'epoll_ctl');
+    must(this.#watch(), 'epoll_ctl');
   }
 
   onEvents(): void {
-    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+    let count = 0;
+    for (; count < ACCEPTS_PER_TURN; count++) {
       const fd = acceptFrom(this.#socket.number);
       if (fd >= 0) {
         this.#connections.accepted(this.#port as ListeningPort, fd, acceptedAddress());
         continue;
       }
-      if (fd === linux.EAGAIN) return;
+      if (fd === linux.EAGAIN) break;
       const reason = exhaustedBy(fd);
       if (reason !== undefined) return this.#shed(reason);
       // Anything else is the end of that one connection before it was taken: accept(2), "Error handling".
     }
+    if (count > 0 && this.#isShared && this.#isWatched) this.#goLast();
   }
 
   /** A flow may outlive its listener and ask for this all the same. */
   pause(): void {
     if (!this.#socket.isOpen) return;
-    this.#connections.reactor.modify(this.#socket.number, 0);
+    this.#unwatch();
     this.#connections.paused.set(this);
   }
 
   resume(): void {
     refillReserve();
-    this.#connections.reactor.modify(this.#socket.number, linux.EPOLLIN);
+    if (this.#watch() < 0) this.#connections.paused.set(this);
   }
 
   /** At once, not at the end of the turn: whoever asked may bind the address as soon as it hears. */
   close(): void {
     this.#connections.paused.clear(this);
-    this.#connections.reactor.remove(this.#socket.number);
+    this.#unwatch();
     this.#socket.close();
+  }
+
+  get #isShared(): boolean {
+    return this.#port?.counters.isShared === true;
+  }
+
+  /** Returns the negative errno when the kernel is out of memory or watches. */
+  #watch(): number {
+    const events = this.#isShared ? linux.EPOLLIN | linux.EPOLLEXCLUSIVE : linux.EPOLLIN;
+    const result = this.#connections.reactor.add(this.#socket.number, events, this);
+    this.#isWatched = result === 0;
+    return result;
+  }
+
+  #unwatch(): void {
+    this.#isWatched = false;
+    this.#connections.reactor.remove(this.#socket.number);
+  }
+
+  #goLast(): void {
+    this.#unwatch();
+    if (this.#watch() < 0) this.#connections.paused.set(this);
   }
 
   #shed(reason: ShedReason): void {

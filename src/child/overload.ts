@@ -38,6 +38,8 @@ export function exhaustedBy(error: number): ShedReason | undefined {
 /** The flows of one port. */
 export interface FlowCount {
   flows: number;
+  /** Other agents have flows of it, too. */
+  readonly isShared?: boolean;
   /** Ends one of them that may be given up for another one. False when there is none. */
   makeRoom?(reason: ShedReason): boolean;
 }
@@ -65,9 +67,10 @@ export class Overload extends ReportClock {
 
   /** Counts one more flow, which must be `left` in the end; or says why there must be none. */
   admit(port: FlowCount): ShedReason | undefined {
-    const { maxFlows, maxFlowsPerPort } = this.limits;
+    const { maxFlows, maxFlowsPerPort, maxFlowsPerSharedPort } = this.limits;
+    const most = port.isShared === true ? maxFlowsPerSharedPort : maxFlowsPerPort;
     if (!this.#hasHeadroom()) return 'memory';
-    if (maxFlowsPerPort > 0 && port.flows >= maxFlowsPerPort) {
+    if (most > 0 && port.flows >= most) {
       if (port.makeRoom?.('maxFlowsPerPort') !== true) return 'maxFlowsPerPort';
     }
     if (maxFlows > 0 && this.#flows >= maxFlows && !this.makeRoom('maxFlows')) return 'maxFlows';

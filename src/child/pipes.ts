@@ -3,7 +3,8 @@
  *
  * The kernel charges pipes to the user, not the process: `pipe-user-pages-soft` pages over all of
  * the user's pipes, past which new ones shrink to two slots and stop being worth it. The pool takes
- * at most a quarter of that and only keeps pipes of full size; without one, a flow goes on copying.
+ * at most a quarter of that, shared with other agents, and only keeps pipes of full size; without
+ * one, a flow goes on copying.
  */
 
 import { readFileSync } from 'node:fs';
@@ -26,13 +27,20 @@ export interface Pipe {
 
 export class PipePool {
   readonly #idle: Pipe[] = [];
-  readonly #limit: number;
+  readonly #quota: number;
+  #limit: number;
   readonly #scratch = libc.allocate(8);
   #made = 0;
   #retryAt = 0;
 
-  constructor(limit = defaultLimit()) {
-    this.#limit = limit;
+  constructor(quota = defaultQuota()) {
+    this.#quota = quota;
+    this.#limit = quota;
+  }
+
+  /** With how many agents, this one included. Pipes that are more already stay. */
+  shareAmong(agents: number): void {
+    this.#limit = Math.floor(this.#quota / agents);
   }
 
   /** Pipes that exist now, idle ones included. */
@@ -80,7 +88,7 @@ export class PipePool {
   }
 }
 
-function defaultLimit(): number {
+function defaultQuota(): number {
   let quotaPages = DEFAULT_QUOTA_PAGES;
   try {
     quotaPages = Number.parseInt(readFileSync(QUOTA_FILE, 'utf8'), 10);

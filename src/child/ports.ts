@@ -74,7 +74,7 @@ export class AgentPorts {
   }
 
   /** Owns the host's sockets from now on. Throws when the id or a socket won't do. */
-  add({ id, proto, dial, mayHaveRule, spec }: AgentPort, sockets: readonly Fd[]): void {
+  add({ id, proto, dial, mayHaveRule, isShared, spec }: AgentPort, sockets: readonly Fd[]): void {
     if (this.#ports.has(id)) {
       for (const socket of sockets) socket.close();
       throw new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
@@ -83,7 +83,7 @@ export class AgentPorts {
     const own = dial.map((address) => encodeSockAddr(address));
     const targets = new Targets(own, mayHaveRule, () => this.#parent.resolve(id), this.#holding);
     const fds = sockets.map(({ number }) => number);
-    const counters = new PortCounters();
+    const counters = new PortCounters(isShared);
     const forwarded = forwarder.addPort({ id, targets, counters }, sockets);
     this.#ports.set(id, { targets, counters, spec, fds, forwarded });
   }
@@ -136,6 +136,7 @@ export class AgentPorts {
 
   setLimits(limits: FlowLimits): void {
     this.#overload.limits = limits;
+    this.#pipes.shareAmong(limits.agents);
   }
 
   /** Those with ids above `after`, as many as a message takes. */

@@ -14,6 +14,8 @@ export interface AgentPort {
   readonly dial: readonly Address[];
   /** The engine may have a DNAT rule for `dial`: ask with `resolve` at the first flow. */
   readonly mayHaveRule: boolean;
+  /** Other agents accept from the same sockets. */
+  readonly isShared: boolean;
   /** The Spec as JSON, kept for a later parent: the agent never looks into it. */
   readonly spec: string;
 }
@@ -36,6 +38,7 @@ export function parseAgentPort(fields: Fields): AgentPort {
     proto,
     dial: addresses(fields, 'dial', 1),
     mayHaveRule: flag(fields, 'mayHaveRule'),
+    isShared: flag(fields, 'isShared'),
     spec: text(fields, 'spec'),
   };
 }

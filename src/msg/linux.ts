@@ -83,6 +83,8 @@ export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
 /** Bit 31: negative as a 32-bit integer, which is how events are written and read here. */
 export const EPOLLET = 1 << 31;
+/** Of several epoll sets that wait for one file, not all are woken. */
+export const EPOLLEXCLUSIVE = 1 << 28;
 
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;

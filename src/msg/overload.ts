@@ -6,9 +6,18 @@ import { type Fields, integer } from './fields.js';
 export interface FlowLimits {
   readonly maxFlows: number;
   readonly maxFlowsPerPort: number;
+  /** Of a port that other agents have, too. */
+  readonly maxFlowsPerSharedPort: number;
+  /** How many agents share what is their user's, such as pipes; 1 or more. */
+  readonly agents: number;
 }
 
-export const NO_LIMITS: FlowLimits = { maxFlows: 0, maxFlowsPerPort: 0 };
+export const NO_LIMITS: FlowLimits = {
+  maxFlows: 0,
+  maxFlowsPerPort: 0,
+  maxFlowsPerSharedPort: 0,
+  agents: 1,
+};
 
 /**
  * Out of the agent's own file descriptors (`files`) or the system's (`systemFiles`), of `memory`, or
@@ -33,6 +42,8 @@ export function parseFlowLimits(fields: Fields): FlowLimits {
   return {
     maxFlows: integer(fields, 'maxFlows'),
     maxFlowsPerPort: integer(fields, 'maxFlowsPerPort'),
+    maxFlowsPerSharedPort: integer(fields, 'maxFlowsPerSharedPort'),
+    agents: integer(fields, 'agents', 1),
   };
 }
 

@@ -71,7 +71,7 @@ export type AgentInfo = {
   readonly pid: number;
   /**
    * Draining: it takes nothing new and ends with its last flow. Spare: it has no port, and takes
-   * over when the serving one ends.
+   * over when one that serves ends.
    */
   readonly state: 'serving' | 'draining' | 'spare';
   /** Since when this driver has it, ISO 8601. */

@@ -38,6 +38,8 @@ export interface PortBack {
   /** JSON, not checked yet. */
   readonly spec: string;
   readonly sockets: readonly Fd[];
+  /** Of the agent that gave it; absent where that one doesn't go on. */
+  readonly slot?: number;
 }
 
 interface Pending {

@@ -44,6 +44,7 @@ export class AgentProcess {
   /** What it can make sockets of. */
   readonly transports: readonly Transport[];
   readonly startedAt = new Date();
+  readonly #ports = new Set<number>();
   /** Why it can't be asked for more than its ports and its end: it is of another installation. */
   readonly foreign: SluiceError | undefined;
   readonly #channel: AgentChannel;
@@ -103,10 +104,22 @@ export class AgentProcess {
   async addPort(port: AgentPort, sockets: readonly number[], known?: Resolution): Promise<void> {
     const added = this.#channel.request({ type: 'addPort', port, fds: sockets.length }, sockets);
     if (known !== undefined) this.#channel.answer(port.id, known);
-    await added;
+    this.#ports.add(port.id);
+    try {
+      await added;
+    } catch (error) {
+      this.#ports.delete(port.id);
+      throw error;
+    }
+  }
+
+  /** True from the moment that it is given the port, unless it refuses, until that is removed. */
+  has(id: number): boolean {
+    return this.#ports.has(id);
   }
 
   async removePort(id: number): Promise<void> {
+    this.#ports.delete(id);
     await this.#channel.request({ type: 'removePort', id });
   }
 
@@ -152,6 +165,7 @@ export class AgentProcess {
     const ports: PortBack[] = [];
     try {
       await this.#channel.request({ type: 'takeBack' }, [], (port) => ports.push(port));
+      for (const { id } of ports) this.#ports.add(id);
       if (ports.every(({ sockets }) => sockets.length > 0)) return ports;
       const what = `the driver may open no more files, and needs the sockets of ${ports.length} ports`;
       throw new SluiceError('EMFILE', `${what}; raise the limit (ulimit -n)`);

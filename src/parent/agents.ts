@@ -1,43 +1,33 @@
 /**
- * Keeps an agent running for as long as the namespaces are there.
+ * Keeps agents running for as long as the namespaces are there: one in each slot.
  *
- * An agent that ends unasked, or gives no answer for a while, is replaced at once, by a spare one;
- * one that lived for less than a second only after a pause that doubles, because its successor may
- * well meet the same. Meanwhile clients wait in the backlog of the parent's own sockets. Agents that
- * another parent has left are found and go on serving, or drain where they are to be replaced; its
- * spare one, which has no port, ends like that.
+ * An agent that ends is replaced by a spare one, which all slots share. Agents that another parent
+ * has left are found and go on serving, or drain where they are to be replaced; its spare one,
+ * which has no port, ends like that.
  */
 
-import { messageOf, SluiceError } from '../msg/errors.js';
+import { SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { hasEnded, openPidfd } from '../msg/pidfd.js';
 import type { AgentInfo, AgentsInfo } from '../msg/port.js';
 import { type AgentCalls, type AgentOptions, AgentProcess } from './agent.js';
 import type { PortBack } from './agent-channel.js';
 import { findAgents } from './agent-process.js';
+import { AgentSlot } from './agent-slot.js';
 import { type EventSink, problem } from './events/event.js';
-import { pause } from './pause.js';
 import type { Poller } from './poller.js';
 import { SpareAgent } from './spare-agent.js';
-import { aborted } from './aborted.js';
-
-const MIN_LIFE_MS = 1000;
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 10_000;
-const HEARTBEAT_MS = 1000;
-/** In heartbeats, not in time: a machine that was suspended must not count as an agent's silence. */
-const MOST_UNANSWERED = 5;
-/** How long a request waits for an agent that is being replaced. */
-const REQUEST_WAIT_MS = 20_000;
 
 export interface AgentsOptions extends AgentOptions {
+  /** How many serve. */
+  readonly count: number;
   readonly poller: Poller;
   readonly calls: AgentCalls;
   readonly emit: EventSink;
-  /** Tells a new agent, or one that was found (`isNew` is false), what it has to know. */
-  readonly prepare: (agent: AgentProcess, isNew: boolean) => Promise<void>;
+  /** Tells an agent what it has to know, and gives it the ports of its slot that it lacks. */
+  readonly prepare: (agent: AgentProcess, slot: number) => Promise<void>;
   /** Called every second or so. */
-  readonly onHeartbeat: (agent: AgentProcess) => Promise<void>;
+  readonly onHeartbeat: (agent: AgentProcess, slot: number) => Promise<void>;
   /** How long agents that are replaced may take for their flows. */
   readonly drainLimitMs: number;
 }
@@ -46,10 +36,12 @@ export class Agents {
   readonly #options: AgentsOptions;
   readonly #life: Fd;
   readonly #spare: SpareAgent;
+  readonly #slots: readonly AgentSlot[];
   readonly #draining = new Set<AgentProcess>();
-  #found: AgentProcess | undefined;
-  #current: Promise<AgentProcess> | undefined;
-  #keeping: Promise<void> = Promise.resolve();
+  /** By slot: those of another parent that go on, unless they are to be replaced. */
+  readonly #found: AgentProcess[] = [];
+  /** Of another parent, too, and not to go on: of another installation, or too many. */
+  readonly #leaving: AgentProcess[] = [];
   readonly #over = new AbortController();
   #restarts = 0;
   #lastEnd: string | undefined;
@@ -63,6 +55,7 @@ export class Agents {
         if (!this.#isOver) options.emit(problem(error, 'there is no spare agent for a while: '));
       },
     );
+    this.#slots = Array.from({ length: options.count }, (_, index) => this.#newSlot(index));
   }
 
   /**
@@ -77,12 +70,12 @@ export class Agents {
       try {
         agent = await AgentProcess.adopt(pidfd, pid, poller, calls);
         const given = await agent.takeBack();
+        const slot = given.length > 0 ? this.#slotFor(agent) : undefined;
         for (const port of given) {
           if (ports.has(port.id)) port.sockets.forEach((socket) => socket.close());
-          else ports.set(port.id, port);
+          else ports.set(port.id, { ...port, ...(slot !== undefined && { slot }) });
         }
-        if (this.#found === undefined && given.length > 0) this.#found = agent;
-        else await this.#retire(agent);
+        if (given.length === 0) await this.#retire(agent);
       } catch (error) {
         if (!(error instanceof SluiceError && error.code.startsWith('ERR_AGENT'))) {
           agent?.leave();
@@ -94,60 +87,52 @@ export class Agents {
     return [...ports.values()];
   }
 
-  /** Resolves once an agent serves. With `anew`, one that was adopted is replaced and drains. */
+  /** Resolves once every slot serves. With `anew`, agents that were adopted are replaced and drain. */
   async start(anew: boolean): Promise<void> {
-    const found = this.#found;
-    const stays = found !== undefined && found.foreign === undefined && !anew;
-    const first = stays ? this.#prepared(found, false) : this.#startOne();
-    this.#current = first;
-    const agent = await first;
-    if (!stays && found !== undefined) await this.#retire(found);
-    this.#keeping = this.#keep(agent);
-  }
-
-  /** Asks the agent; should it end meanwhile, its successor is asked. */
-  async ask(request: (agent: AgentProcess) => Promise<void>): Promise<void> {
-    const agent = await this.serving();
-    try {
-      await request(agent);
-    } catch (error) {
-      if (!agent.isGone) throw error;
-      await agent.ended;
-      await request(await this.serving());
-    }
-  }
-
-  /** The agent that serves now, or will once it has every port. */
-  async serving(): Promise<AgentProcess> {
-    const state = 'ERR_DRIVER_STATE';
-    if (this.#current === undefined) throw new SluiceError(state, 'the port driver is not running');
-    const limit = AbortSignal.timeout(REQUEST_WAIT_MS);
-    const late = aborted(limit).then(() => {
-      const why = this.#lastEnd === undefined ? '' : `; the last one: ${this.#lastEnd}`;
-      throw new SluiceError('ERR_NO_AGENT', `no agent runs at present${why}`);
+    const staying = anew ? [] : this.#found;
+    const filling = this.#slots.map((slot, index) => {
+      const found = staying[index];
+      return slot.fill(found === undefined ? this.#startOne(index) : this.#prepared(found, index));
     });
-    return Promise.race([this.#current, late]);
+    await Promise.all(filling);
+    const leaving = anew ? [...this.#found, ...this.#leaving] : this.#leaving;
+    for (const agent of leaving) await this.#retire(agent);
+    for (const slot of this.#slots) slot.keep();
   }
 
-  /** Undefined while there is none. */
-  async servingNow(): Promise<AgentProcess | undefined> {
-    const agent = await soFar(this.#current);
-    return agent?.isGone === false ? agent : undefined;
+  /**
+   * Asks all that serve, or the one of a slot; should one end meanwhile, its successor is asked.
+   * Settles when everybody has answered; rejects with the first failure.
+   */
+  async ask(request: (agent: AgentProcess) => Promise<void>, slot?: number): Promise<void> {
+    const asked = slot === undefined ? this.#slots : this.#slots.slice(slot, slot + 1);
+    const answers = await Promise.allSettled(asked.map((one) => one.ask(request)));
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
-  /** The one that serves first. */
-  async all(): Promise<AgentProcess[]> {
-    const serving = await this.servingNow();
-    return [...(serving === undefined ? [] : [serving]), ...this.#draining];
+  /** Those that serve, in every slot: where one is being replaced, once its successor does. */
+  serving(): Promise<AgentProcess[]> {
+    return Promise.all(this.#slots.map((slot) => slot.serving()));
   }
 
-  /** Those of this installation, whom anything can be asked; the one that serves first. */
-  async asked(): Promise<AgentProcess[]> {
-    return (await this.all()).filter(({ foreign }) => foreign === undefined);
+  /** Those that serve now; a slot may have none. */
+  get servingNow(): readonly AgentProcess[] {
+    return this.#slots.flatMap(({ agent }) => agent ?? []);
+  }
+
+  /** Those that serve first. */
+  get #all(): readonly AgentProcess[] {
+    return [...this.servingNow, ...this.#draining];
+  }
+
+  /** Those of this installation, whom anything can be asked; those that serve first. */
+  get asked(): readonly AgentProcess[] {
+    return this.#all.filter(({ foreign }) => foreign === undefined);
   }
 
   async info(): Promise<AgentsInfo> {
-    const running = await this.all();
+    const running = this.#all;
     const spare = await soFar(this.#spare.agent);
     return {
       running: [
@@ -164,8 +149,7 @@ export class Agents {
   /** They go on without this parent. */
   async leave(): Promise<void> {
     this.#over.abort();
-    const current = await this.#current?.catch(() => undefined);
-    for (const agent of new Set([current, this.#found, ...this.#draining])) agent?.leave();
+    for (const agent of await this.#everyone()) agent.leave();
     await this.#endSpare();
     this.#life.close();
   }
@@ -173,53 +157,41 @@ export class Agents {
   /** Ends all of them. */
   async close(): Promise<void> {
     this.#over.abort();
-    const current = await this.#current?.catch(() => undefined);
-    const agents = new Set([current, this.#found, ...this.#draining]);
-    await Promise.all([this.#endSpare(), ...[...agents].map(async (agent) => agent?.close())]);
-    await this.#keeping;
+    const agents = await this.#everyone();
+    await Promise.all([this.#endSpare(), ...[...agents].map((agent) => agent.close())]);
+    await Promise.all(this.#slots.map((slot) => slot.settled()));
     this.#life.close();
   }
 
-  async #keep(first: AgentProcess): Promise<void> {
-    let agent = first;
-    let pauseMs = 0;
-    while (!this.#isOver) {
-      const startedAt = performance.now();
-      using _ = this.#watch(agent);
-      const reason = await agent.ended;
-      if (this.#isOver) return;
-      pauseMs = performance.now() - startedAt < MIN_LIFE_MS ? longer(pauseMs) : 0;
-      const successor = this.#successor(reason, pauseMs);
-      // Whoever asks meanwhile gets it; that there is none matters to nobody once all is over.
-      successor.catch(() => {});
-      this.#current = successor;
-      try {
-        agent = await successor;
-      } catch {
-        return;
-      }
-    }
+  #newSlot(index: number): AgentSlot {
+    const { emit, onHeartbeat } = this.#options;
+    return new AgentSlot({
+      startOne: () => this.#startOne(index),
+      onHeartbeat: (agent) => {
+        // There is a spare one once an agent has settled.
+        if (!this.#isOver) this.#spare.replenish();
+        return onHeartbeat(agent, index);
+      },
+      onReplaced: (reason, pauseMs) => {
+        this.#lastEnd = reason;
+        this.#restarts++;
+        emit({ type: 'agentReplaced', reason, pauseMs });
+      },
+      over: this.#over.signal,
+      isOver: () => this.#isOver,
+    });
   }
 
-  /** Tries until one runs; rejects when all is over. */
-  async #successor(reason: SluiceError, firstPauseMs: number): Promise<AgentProcess> {
-    let why = messageOf(reason);
-    for (let pauseMs = firstPauseMs; ; pauseMs = longer(pauseMs)) {
-      this.#lastEnd = why;
-      this.#restarts++;
-      this.#options.emit({ type: 'agentReplaced', reason: why, pauseMs });
-      if (pauseMs > 0) await pause(pauseMs, this.#over.signal);
-      if (this.#isOver) throw reason;
-      try {
-        return await this.#startOne();
-      } catch (error) {
-        why = messageOf(error);
-      }
-    }
+  /** For an agent that was found; undefined where it can't stay. */
+  #slotFor(agent: AgentProcess): number | undefined {
+    const isFull = this.#found.length === this.#slots.length;
+    if (!isFull && agent.foreign === undefined) return this.#found.push(agent) - 1;
+    this.#leaving.push(agent);
+    return undefined;
   }
 
-  async #startOne(): Promise<AgentProcess> {
-    return this.#prepared(await (this.#spare.take() ?? this.#startNew()), true);
+  async #startOne(slot: number): Promise<AgentProcess> {
+    return this.#prepared(await (this.#spare.take() ?? this.#startNew()), slot);
   }
 
   #startNew(): Promise<AgentProcess> {
@@ -232,14 +204,21 @@ export class Agents {
     await spare?.close();
   }
 
-  async #prepared(agent: AgentProcess, isNew: boolean): Promise<AgentProcess> {
+  async #prepared(agent: AgentProcess, slot: number): Promise<AgentProcess> {
     try {
-      await this.#options.prepare(agent, isNew);
+      await this.#options.prepare(agent, slot);
       return agent;
     } catch (error) {
       await agent.close();
       throw error;
     }
+  }
+
+  /** But for the spare one: those that serve or drain, or would have. */
+  async #everyone(): Promise<Set<AgentProcess>> {
+    const last = await Promise.all(this.#slots.map((slot) => slot.last()));
+    const serving = last.flatMap((agent) => agent ?? []);
+    return new Set([...serving, ...this.#found, ...this.#leaving, ...this.#draining]);
   }
 
   async #retire(agent: AgentProcess): Promise<void> {
@@ -249,28 +228,6 @@ export class Agents {
       const emit = agent.isGone ? () => {} : this.#options.emit;
       emit(problem(error, `agent ${agent.pid} does not drain: `));
     });
-  }
-
-  /** Gives an agent up that has stopped; keeps a spare one once it has settled. */
-  #watch(agent: AgentProcess): Disposable {
-    let unanswered = 0;
-    const beat = () => {
-      if (!this.#isOver) this.#spare.replenish();
-      if (unanswered >= MOST_UNANSWERED) {
-        const silence = `the agent did not answer for ${(MOST_UNANSWERED * HEARTBEAT_MS) / 1000} s`;
-        agent.kill(new SluiceError('ERR_AGENT_TIMEOUT', silence));
-        return;
-      }
-      unanswered++;
-      // A failure is the agent's end, which shows elsewhere.
-      void this.#options.onHeartbeat(agent).then(
-        () => (unanswered = 0),
-        () => {},
-      );
-    };
-    const timer = setInterval(beat, HEARTBEAT_MS);
-    timer.unref();
-    return { [Symbol.dispose]: () => clearInterval(timer) };
   }
 
   /** The driver closes, or there is nothing left to serve. */
@@ -287,8 +244,4 @@ function described({ pid, startedAt }: AgentProcess, state: AgentInfo['state']):
 function soFar<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
   const now = new Promise<undefined>((done) => setImmediate(() => done(undefined)));
   return Promise.race([promise?.catch(() => undefined), now]);
-}
-
-function longer(pauseMs: number): number {
-  return Math.min(Math.max(FIRST_PAUSE_MS, 2 * pauseMs), LONGEST_PAUSE_MS);
 }

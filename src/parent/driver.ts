@@ -20,6 +20,7 @@ import {
 import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
 import type { AgentProcess } from './agent.js';
+import { agentCount, limitsOf } from './agent-count.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
@@ -27,13 +28,14 @@ import { watchNetworkHelper } from './network-helper.js';
 import { type EventSink, problem } from './events/event.js';
 import { Observer } from './observer.js';
 import { Poller } from './poller.js';
-import { PortTable } from './ports.js';
+import { PortTable, type PortServers } from './ports.js';
 import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
 import type { PortFlows, Snapshot } from './snapshot.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
 import { StateFile } from './state.js';
+import { added } from './totals.js';
 import { aborted } from './aborted.js';
 
 /** The tap has one address, and it is an IPv4 one. */
@@ -56,6 +58,8 @@ export interface DriverOptions {
   readonly childHostIP?: 'loopback' | 'tap';
   /** Of UDP sessions. Default: 30 s until the first answer, then 180 s. */
   readonly udpTimeouts?: Partial<UdpTimeouts>;
+  /** How many agents forward, 1 to 64. Default: one for four cores, 8 at most. */
+  readonly agents?: number;
   /** The most flows at a time, of all ports together and of each; 1 or more. Default: no limit. */
   readonly maxFlows?: number;
   readonly maxFlowsPerPort?: number;
@@ -78,6 +82,7 @@ export interface DriverOptions {
  */
 export class Driver implements ParentDriver {
   readonly #options: DriverOptions;
+  readonly #agentCount: number;
   readonly #protos: Protos;
   readonly #table: PortTable;
   readonly #emit: EventSink;
@@ -89,16 +94,15 @@ export class Driver implements ParentDriver {
 
   constructor(options: DriverOptions = {}) {
     this.#options = options;
+    this.#agentCount = agentCount(options);
     this.#emit = options.onEvent ?? (() => {});
     this.#protos = new Protos(options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS);
-    this.#table = new PortTable(
-      this.#protos,
-      {
-        addPort: (port, sockets) => this.#agents.ask((agent) => agent.addPort(port, sockets)),
-        removePort: (id) => this.#agents.ask((agent) => agent.removePort(id)),
-      },
-      () => this.#run?.state?.changed(),
-    );
+    const servers: PortServers = {
+      count: this.#agentCount,
+      ask: (request, slot) => this.#agents.ask(request, slot),
+      now: () => this.#run?.agents.servingNow ?? [],
+    };
+    this.#table = new PortTable(this.#protos, servers, () => this.#run?.state?.changed());
     this.#observer = new Observer(this.#table, this.#emit);
   }
 
@@ -131,9 +135,10 @@ export class Driver implements ParentDriver {
     };
   }
 
-  /** Counters of the agent since it started. */
+  /** Counters of the agents that serve, since they started. */
   async stats(): Promise<AgentStats> {
-    return (await this.#agents.serving()).stats();
+    const serving = await this.#agents.serving();
+    return (await Promise.all(serving.map((agent) => agent.stats()))).reduce(added);
   }
 
   /** True when it went on with the ports of an earlier parent. */
@@ -147,13 +152,10 @@ export class Driver implements ParentDriver {
     this.#run?.state?.flush();
   }
 
-  /** Undefined when there is no agent at present. */
-  async #statsNow(): Promise<AgentStats | undefined> {
-    return (await this.#run?.agents.servingNow())?.stats().catch(() => undefined);
-  }
-
   async #sourceIP(): Promise<SourceIPInfo> {
-    return sourceIPInfo(this.#protos.list, await this.#sources, await this.#statsNow());
+    const serving = this.#run?.agents.servingNow ?? [];
+    const stats = serving.map((agent) => agent.stats().catch(() => []));
+    return sourceIPInfo(this.#protos.list, await this.#sources, (await Promise.all(stats)).flat());
   }
 
   /** How everything stands. */
@@ -217,6 +219,7 @@ export class Driver implements ParentDriver {
     const resolver = new DnatResolver(child, { onProblem: (error) => this.#emit(problem(error)) });
     const agents = new Agents({
       child,
+      count: this.#agentCount,
       bearsClients: this.#options.sourceIPTransparent !== false,
       poller,
       calls: {
@@ -227,10 +230,10 @@ export class Driver implements ParentDriver {
         onAborted: (report) => this.#observer.onAborted(report),
       },
       emit: this.#emit,
-      prepare: (agent, isNew) => this.#prepare(agent, isNew),
-      onHeartbeat: async (agent) => {
+      prepare: (agent, slot) => this.#prepare(agent, slot),
+      onHeartbeat: async (agent, slot) => {
         await this.#observer.onHeartbeat(agent);
-        await this.#table.handOver(agent, true);
+        await this.#table.handOver(agent, slot);
       },
       drainLimitMs: replaceWithinMs ?? DRAIN_LIMIT_MS,
     });
@@ -268,15 +271,12 @@ export class Driver implements ParentDriver {
     this.#emit({ type: 'driverResumed', ports, isReload });
   }
 
-  /** Gives the agent every port, unless it has them. */
-  async #prepare(agent: AgentProcess, isNew: boolean): Promise<void> {
+  async #prepare(agent: AgentProcess, slot: number): Promise<void> {
     this.#protos.agents = agent.transports;
-    const { maxFlows = 0, maxFlowsPerPort = 0 } = this.#options;
     await agent.setUdpTimeouts(this.#udpTimeouts);
-    await agent.setLimits({ maxFlows, maxFlowsPerPort });
+    await agent.setLimits(limitsOf(this.#options, this.#agentCount, slot));
     await agent.setSourceFamilies(await this.#sources);
-    if (!isNew) return;
-    for (const failure of await this.#table.handOver(agent)) {
+    for (const failure of await this.#table.handOver(agent, slot)) {
       this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
     }
     if (agent.isGone) throw await agent.ended;

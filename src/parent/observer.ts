@@ -57,7 +57,8 @@ export class Observer {
   async snapshot(agents: Agents, sourceIP: SourceIPInfo): Promise<Snapshot> {
     this.#isAsked = true;
     const { running, restarts } = await agents.info();
-    const asked = await agents.asked();
+    const { asked } = agents;
+    const serving = new Set(agents.servingNow);
     // One that ends meanwhile is counted as it was seen last.
     const looking = asked.map(async (agent) => this.#look(agent).catch(() => undefined));
     const [ports, loads, looks] = await Promise.all([
@@ -65,12 +66,14 @@ export class Observer {
       Promise.all(running.map(async (agent) => ({ ...agent, ...(await processLoad(agent.pid)) }))),
       Promise.all(looking),
     ]);
+    const servers = looks.filter((_, index) => serving.has(asked[index] as AgentProcess));
     const counts = this.#totals.of(new Set(asked), new Set(ports.map(({ id }) => id)));
     return {
       ports: ports.map(({ id, spec }) => {
         const stats = counts.ports.get(id);
-        // The first agent is the one that serves.
-        const server = looks[0]?.servers.get(id);
+        const server = servers
+          .map((look) => look?.servers.get(id))
+          .find((one) => one !== undefined);
         return { id, spec, ...(server !== undefined && { server }), ...(stats && { stats }) };
       }),
       agents: loads.filter((load): load is AgentSnapshot => 'cpuSeconds' in load),
@@ -87,9 +90,8 @@ export class Observer {
    */
   async flows(agents: Agents, id: number, most: number): Promise<PortFlows> {
     this.#table.check(id);
-    const asked = await agents.asked();
     const answers = await Promise.all(
-      asked.map(async (agent) => {
+      agents.asked.map(async (agent) => {
         // Those of one that ends meanwhile end with it.
         const { total, flows } = await agent.flows(id, most).catch(() => NO_FLOWS);
         return { total, flows: flows.map((flow) => ({ agent: agent.pid, ...flow })) };

@@ -16,17 +16,33 @@ import { dialAddresses, isLoopback } from './dial.js';
 import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
 import type { Protos } from './protos.js';
 
-/** Who forwards the ports. */
+/** One of those that forward the ports. */
 export interface PortServer {
+  /** It has the port, or was given it a moment ago. */
+  has(id: number): boolean;
   /** `known` is where its flows went under another agent. */
   addPort(port: AgentPort, sockets: readonly number[], known?: Resolution): Promise<void>;
   removePort(id: number): Promise<void>;
+}
+
+/** All who forward the ports, each in a slot of its own: 0 and following. */
+export interface PortServers {
+  readonly count: number;
+  /** Asks all of them, or the one of a slot, and settles when everybody has answered. */
+  ask(request: (server: PortServer) => Promise<void>, slot?: number): Promise<void>;
+  /** Those that there are at present. */
+  now(): readonly PortServer[];
 }
 
 interface Port {
   readonly status: Status;
   readonly addresses: readonly HostAddress[];
   sockets: readonly Fd[];
+  /**
+   * Who has it; undefined: all have. Sessions of UDP are found in the agent that began them, and
+   * datagrams come to whoever looks first.
+   */
+  readonly slot: number | undefined;
   /** As it was found last. */
   resolution?: Resolution;
   state: 'opening' | 'open' | 'closing';
@@ -34,17 +50,15 @@ interface Port {
 
 export class PortTable implements Manager {
   readonly #protos: Protos;
-  readonly #server: PortServer;
+  readonly #servers: PortServers;
   readonly #onChanged: () => void;
   readonly #ports = new Map<number, Port>();
-  /** Ports that the present agent could not take. */
-  readonly #unserved = new Set<number>();
   #lastId = 0;
 
   /** `onChanged` is called after every change of `listPorts`. It must not throw. */
-  constructor(protos: Protos, server: PortServer, onChanged = () => {}) {
+  constructor(protos: Protos, servers: PortServers, onChanged = () => {}) {
     this.#protos = protos;
-    this.#server = server;
+    this.#servers = servers;
     this.#onChanged = onChanged;
   }
 
@@ -69,12 +83,19 @@ export class PortTable implements Manager {
   }
 
   /** Adds a port that an agent serves already; owns its sockets from now on. */
-  takeBack({ id, spec: text, sockets }: PortBack): void {
+  takeBack({ id, spec: text, sockets, slot }: PortBack): void {
     try {
       const spec = validateSpec(JSON.parse(text));
       if (this.#ports.has(id)) throw new SluiceError('ERR_PORT_ID', `id ${id} is in use`);
-      const port = { status: { id, spec }, addresses: hostAddresses(spec), sockets };
-      this.#ports.set(id, { ...port, state: 'open' });
+      const status = { id, spec };
+      const addresses = hostAddresses(spec);
+      this.#ports.set(id, {
+        status,
+        addresses,
+        sockets,
+        slot: this.#slotOf(status, slot),
+        state: 'open',
+      });
       this.continueAfter(id);
     } catch (error) {
       for (const socket of sockets) socket.close();
@@ -114,7 +135,9 @@ export class PortTable implements Manager {
     const port = this.#portOf(id);
     port.state = 'closing';
     try {
-      if (!this.#unserved.has(id)) await this.#server.removePort(id);
+      await this.#servers.ask(async (server) => {
+        if (server.has(id)) await server.removePort(id);
+      }, port.slot);
     } finally {
       this.#forget(id, port);
       this.#onChanged();
@@ -122,23 +145,24 @@ export class PortTable implements Manager {
   }
 
   /**
-   * Every port with its host sockets, for an agent that starts from nothing. Those that are being
-   * opened or closed have a request of their own under way, which comes after this: the one that
-   * closes needs its port to be there. One that the agent can't take must not keep the others from
-   * it: its clients wait in the backlog, and it is tried `again`. Returns why, for each of those.
+   * Every port of a slot that its agent lacks, with the host sockets. Those that are being opened or
+   * closed have a request of their own under way. One that the agent can't take must not keep the
+   * others from it: its clients wait in the backlog until it is tried again. Returns why, for each
+   * of those.
    */
-  async handOver(server: PortServer, again = false): Promise<string[]> {
-    const given = [...this.#ports.values()].filter(
-      ({ state, status }) => state !== 'opening' && (!again || this.#unserved.has(status.id)),
+  async handOver(server: PortServer, slot: number): Promise<string[]> {
+    const lacking = [...this.#ports.values()].filter(
+      (port) =>
+        port.state === 'open' &&
+        (port.slot === undefined || port.slot === slot) &&
+        !server.has(port.status.id),
     );
     const failures = await Promise.all(
-      given.map(async ({ status, sockets, resolution }) => {
-        this.#unserved.delete(status.id);
+      lacking.map(async ({ status, sockets, resolution }) => {
         try {
-          await server.addPort(agentPort(status), numbers(sockets), resolution);
+          await server.addPort(this.#agentPort(status), numbers(sockets), resolution);
           return [];
         } catch (error) {
-          if (this.#ports.has(status.id)) this.#unserved.add(status.id);
           return [`the agent could not take port ${status.id}: ${messageOf(error)}`];
         }
       }),
@@ -162,16 +186,22 @@ export class PortTable implements Manager {
     this.#protos.check(spec.proto);
     const addresses = hostAddresses(spec);
     this.#checkConflict(spec.proto, addresses);
-    const port: Port = { status: { id, spec }, addresses, sockets: [], state: 'opening' };
+    const status = { id, spec };
+    const slot = this.#slotOf(status);
+    const port: Port = { status, addresses, sockets: [], slot, state: 'opening' };
     this.#ports.set(id, port);
     this.continueAfter(id);
     try {
       port.sockets = await listenAll(spec);
-      await this.#server.addPort(agentPort(port.status), numbers(port.sockets));
+      const handed = [this.#agentPort(status), numbers(port.sockets)] as const;
+      await this.#servers.ask((server) => server.addPort(...handed), slot);
       port.state = 'open';
       this.#onChanged();
-      return port.status;
+      return status;
     } catch (error) {
+      // What the others have got already.
+      const served = this.#servers.now().filter((server) => server.has(id));
+      await Promise.allSettled(served.map((server) => server.removePort(id)));
       this.#forget(id, port);
       throw error;
     }
@@ -189,14 +219,20 @@ export class PortTable implements Manager {
   #forget(id: number, port: Port): void {
     for (const socket of port.sockets) socket.close();
     this.#ports.delete(id);
-    this.#unserved.delete(id);
   }
-}
 
-function agentPort({ id, spec }: Status): AgentPort {
-  const dial = dialAddresses(spec);
-  const mayHaveRule = dial.some(({ ip }) => isLoopback(ip));
-  return { id, proto: spec.proto, dial, mayHaveRule, spec: JSON.stringify(spec) };
+  /** `found` is where it is already. */
+  #slotOf({ id, spec }: Status, found = id): number | undefined {
+    return transportOf(spec.proto) === 'udp' ? found % this.#servers.count : undefined;
+  }
+
+  #agentPort(status: Status): AgentPort {
+    const { id, spec } = status;
+    const dial = dialAddresses(spec);
+    const mayHaveRule = dial.some(({ ip }) => isLoopback(ip));
+    const isShared = this.#servers.count > 1 && this.#slotOf(status) === undefined;
+    return { id, proto: spec.proto, dial, mayHaveRule, isShared, spec: JSON.stringify(spec) };
+  }
 }
 
 function numbers(sockets: readonly Fd[]): number[] {

@@ -14,11 +14,11 @@ const NO_FOREIGN_IPV4 = 'Linux sends no SCTP from an IPv4 address of somebody el
 export const LOCAL_SERVERS =
   'a server that is a process of the namespace itself, not of a container, sees the agent';
 
-/** `protos` are those published; `stats` are the agent's, undefined while there is none. */
+/** `protos` are those published; `stats` are those of the agents that serve. */
 export function sourceIPInfo(
   published: readonly Proto[],
   { ipv4, ipv6, reason = '' }: SourceAddressing,
-  stats: AgentStats | undefined,
+  stats: readonly AgentStats[],
 ): SourceIPInfo {
   const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
   const [v4, v6] = [state(ipv4), state(ipv6)];
@@ -33,7 +33,7 @@ export function sourceIPInfo(
   const protos = Object.fromEntries(
     published.flatMap((proto) => (states[proto] === undefined ? [] : [[proto, states[proto]]])),
   );
-  const transports = Object.values(stats?.transports ?? {});
+  const transports = stats.flatMap((one) => Object.values(one.transports));
   const lost = SOURCE_LOSSES.map(
     (loss) => [loss, sum(transports.map(({ sourceLost }) => sourceLost[loss]))] as const,
   );

@@ -55,7 +55,7 @@ function withoutFlows({ transports, ports }: Counts): Counts {
 }
 
 /** Adds the numbers that stand in the same place; one that is missing on a side is 0 there. */
-function added<T extends object>(a: T, b: T): T {
+export function added<T extends object>(a: T, b: T): T {
   return addedValues(a, b) as T;
 }
 

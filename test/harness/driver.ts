@@ -6,7 +6,7 @@ import { type Cleanup, temporaryFolder } from './cleanup.js';
 import { type Namespace, makeHost } from './namespaces.js';
 import { type AgentProbe, findAgent } from './tcp-agent.js';
 
-/** The namespace is a new one. */
+/** With one agent, however many cores there are, in a new namespace. */
 export async function startDriver(
   cleanup: Cleanup,
   options: DriverOptions,
@@ -14,7 +14,13 @@ export async function startDriver(
   const namespace = await makeHost(cleanup);
   const stateDir = temporaryFolder(cleanup);
   const apiSocket = join(stateDir, 'api.sock');
-  const given = { child: namespace, stateDir, apiSocket, publish: [], driver: options };
+  const given = {
+    child: namespace,
+    stateDir,
+    apiSocket,
+    publish: [],
+    driver: { agents: 1, ...options },
+  };
   const serving = await serve(given);
   cleanup.defer(() => serving.close());
   return { namespace, driver: serving.manager as Driver };

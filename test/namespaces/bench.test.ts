@@ -41,7 +41,7 @@ const RUNS: readonly Run[] = [
   { suite: 'start', peers: ['docker-rootlesskit', 'builtin'] },
   {
     suite: 'tcp',
-    peers: ['builtin', 'slirp4netns', 'pasta', 'socat', 'node'],
+    peers: ['sluice-2-agents', 'builtin', 'slirp4netns', 'pasta', 'socat', 'node'],
     only: 'roundtrip',
     without: /Switches$/,
   },

@@ -139,6 +139,8 @@ interface DriverSetUp {
   /** Runs in the server's place, and prints `serving` once it does. */
   readonly command?: readonly string[];
   readonly stateDir?: string;
+  /** Of `sluice run`. Default: one agent, however many cores there are. */
+  readonly options?: readonly string[];
   readonly env?: StartOptions['env'];
 }
 
@@ -146,7 +148,7 @@ interface DriverSetUp {
 export async function startDriver(
   cleanup: Cleanup,
   host: Namespace,
-  { addresses = [], endpoints = [], ...given }: DriverSetUp,
+  { addresses = [], endpoints = [], options = ['--agents=1'], ...given }: DriverSetUp,
 ): Promise<RunningDriver> {
   const stateDir = given.stateDir ?? temporaryFolder(cleanup);
   const setUp = addresses.map((address) => `ip addr add ${address} dev lo`);
@@ -154,7 +156,7 @@ export async function startDriver(
   const command = ['sh', '-e', '-c', [...setUp, 'exec "$@"'].join('\n'), 'sh', ...server];
   const program = await start(
     cleanup,
-    enter(host, ...sluice('run', '--state-dir', stateDir, '--', ...command)),
+    enter(host, ...sluice('run', '--state-dir', stateDir, ...options, '--', ...command)),
     given.env && { env: given.env },
   );
   await program.line(/^serving$/m, READY_MS);

@@ -68,7 +68,7 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'an agent that is killed
   it('is not replaced at the end of its driver, which its spare one does not outlive', async () => {
     const child = await makeHost(test);
     const quit = new AbortController();
-    const driver = new Driver();
+    const driver = new Driver({ agents: 1 });
     let ended = Promise.resolve();
     await new Promise<void>((ready) => {
       ended = driver.runParentDriver(ready, quit.signal, child);

@@ -19,12 +19,13 @@ interface Watched {
   readonly viewer: Program;
 }
 
-/** A driver without ports, and a `sluice events` that watches it. */
+/** A driver without ports, with one agent, and a `sluice events` that watches it. */
 async function startWatched(cleanup: Cleanup, ...args: string[]): Promise<Watched> {
   const stateDir = temporaryFolder(cleanup);
   const api = join(stateDir, 'api.sock');
-  const command = ['run', '--state-dir', stateDir, '--', 'sh', '-c', 'echo ready; exec sleep 600'];
-  const driver = await start(cleanup, sluice(...command));
+  const command = ['sh', '-c', 'echo ready; exec sleep 600'];
+  const flags = ['--agents=1', '--state-dir', stateDir];
+  const driver = await start(cleanup, sluice('run', ...flags, '--', ...command));
   await driver.line(/ready/, DEADLINE_MS);
   const viewer = await start(cleanup, sluice('events', '--socket', api, ...args));
   await viewer.line(/watching/, DEADLINE_MS);

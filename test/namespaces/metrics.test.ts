@@ -109,11 +109,9 @@ describeWith([userNamespaces, tool('curl')], 'metrics of ports', () => {
       closed: `127.0.0.1:${ports.closed}:9/tcp`,
     };
     const publish = Object.values(specs).flatMap((spec) => ['-p', spec]);
+    const flags = ['--agents=1', '--state-dir', stateDir];
     const server = [process.execPath, '--eval', ECHO];
-    const driver = await start(
-      cleanup,
-      sluice('run', '--state-dir', stateDir, ...publish, '--', ...server),
-    );
+    const driver = await start(cleanup, sluice('run', ...flags, ...publish, '--', ...server));
     await driver.line(/serving/, DEADLINE_MS);
   });
 

@@ -46,9 +46,9 @@ export interface Echo {
 
 export async function startEcho(cleanup: Cleanup): Promise<Echo> {
   const port = await freePort();
-  const publish = ['-p', `127.0.0.1:${port}:7/tcp`];
+  const flags = ['--agents=1', '-p', `127.0.0.1:${port}:7/tcp`];
   const command = [process.execPath, '--eval', ECHO];
-  const program = await start(cleanup, sluice('run', ...publish, '--', ...command));
+  const program = await start(cleanup, sluice('run', ...flags, '--', ...command));
   await program.line(/ready/, DEADLINE_MS);
   const old = connect(cleanup, port);
   await expectEcho(old);

@@ -29,8 +29,9 @@ describeWith([userNamespaces, tool('script')], 'sluice top', () => {
     const ports = [await freePort(), await freePort()];
     specs = [`127.0.0.1:${ports[0]}:7/tcp`, `127.0.0.1:${ports[1]}:7/udp`];
     const publish = specs.flatMap((spec) => ['-p', spec]);
-    const command = ['run', '--state-dir', stateDir, ...publish, '--', process.execPath];
-    driver = await start(cleanup, sluice(...command, '--eval', ECHO));
+    const flags = ['--agents=1', '--state-dir', stateDir];
+    const command = [process.execPath, '--eval', ECHO];
+    driver = await start(cleanup, sluice('run', ...flags, ...publish, '--', ...command));
     await driver.line(/serving/, DEADLINE_MS);
     client = connect(ports[0] ?? 0, '127.0.0.1');
     cleanup.defer(() => client.destroy());

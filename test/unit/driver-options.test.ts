@@ -56,6 +56,16 @@ describe('the options of the driver', () => {
     },
   );
 
+  it.each(['1', '2', '64'])('take %s agents', (agents) => {
+    expect(driverOptions({ agents }).agents).toBe(Number(agents));
+  });
+
+  it.each(['', '0', '65', '-1', '1.5', ' 2', '100', 'all'])('do not take %j agents', (agents) => {
+    expect(() => driverOptions({ agents })).toThrow(
+      `--agents is "${agents}", expected a whole number from 1 to 64`,
+    );
+  });
+
   it.each(['loopback', 'tap'])('take %s for the childIP', (childHostIp) => {
     expect(driverOptions({ childHostIp }).childHostIP).toBe(childHostIp);
   });

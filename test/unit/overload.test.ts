@@ -31,7 +31,7 @@ describe('flows', () => {
 
   test('are limited for each port and in total, and one that has left makes room', () => {
     const { overload } = started();
-    overload.limits = { maxFlows: 3, maxFlowsPerPort: 2 };
+    overload.limits = { maxFlows: 3, maxFlowsPerPort: 2, maxFlowsPerSharedPort: 1, agents: 2 };
     const [one, other] = [{ flows: 0 }, { flows: 0 }];
     const admitted = [one, one, one, other, other].map((port) => overload.admit(port));
     expect(admitted).toEqual([undefined, undefined, 'maxFlowsPerPort', undefined, 'maxFlows']);
@@ -41,9 +41,21 @@ describe('flows', () => {
     expect([one.flows, other.flows]).toEqual([1, 2]);
   });
 
+  test('of a port that other agents have as well have a limit of their own', () => {
+    const { overload } = started();
+    overload.limits = { maxFlows: 0, maxFlowsPerPort: 2, maxFlowsPerSharedPort: 1, agents: 2 };
+    const [shared, own] = [
+      { flows: 0, isShared: true },
+      { flows: 0, isShared: false },
+    ];
+    const admitted = [shared, shared, own, own, own].map((port) => overload.admit(port));
+    const limit = 'maxFlowsPerPort';
+    expect(admitted).toEqual([undefined, limit, undefined, undefined, limit]);
+  });
+
   test('over a limit take the place of one that may be given up, of the same port for the limit of a port', () => {
     const { overload } = started();
-    overload.limits = { maxFlows: 3, maxFlowsPerPort: 2 };
+    overload.limits = { maxFlows: 3, maxFlowsPerPort: 2, maxFlowsPerSharedPort: 1, agents: 2 };
     let spare = 1;
     const one = { flows: 0, makeRoom: () => give(one) };
     const other = { flows: 0 };

@@ -7,13 +7,13 @@ import { builtin, slirp4netns } from '../peers/rootlesskit.js';
 import { direct } from '../peers/direct.js';
 import { nodePipe } from '../peers/node-pipe.js';
 import { pasta } from '../peers/pasta.js';
-import { sluice } from '../peers/sluice.js';
+import { sluice, twoAgents } from '../peers/sluice.js';
 import { socat } from '../peers/socat.js';
 import type { Suite } from './suite.js';
 
 export const tcp: Suite = {
   name: 'tcp',
-  peers: [direct, sluice, builtin, slirp4netns, pasta, socat, nodePipe],
+  peers: [direct, sluice, twoAgents, builtin, slirp4netns, pasta, socat, nodePipe],
   // Memory first: what a forwarder holds at rest before it has worked.
   measurements: [
     memory,

@@ -29,10 +29,12 @@ export async function reload(options: Options): Promise<void> {
   while (performance.now() < deadline) {
     // The API is away for a moment.
     const running = await agents().catch(() => []);
-    const serving = running.find(({ pid, state }) => state === 'serving' && !before.has(pid));
-    if (serving !== undefined) {
+    const serving = running.filter(({ pid, state }) => state === 'serving' && !before.has(pid));
+    if (serving.length > 0) {
       const draining = running.filter(({ state }) => state === 'draining').length;
-      process.stdout.write(`agent ${serving.pid} serves, ${draining} finishing their flows\n`);
+      const pids = serving.map(({ pid }) => pid).join(', ');
+      const who = serving.length === 1 ? `agent ${pids} serves` : `agents ${pids} serve`;
+      process.stdout.write(`${who}, ${draining} finishing their flows\n`);
       return;
     }
     await sleep(POLL_INTERVAL_MS);

@@ -1,6 +1,7 @@
 /** The options of ours that a launcher takes: from its command line to the driver. */
 
 import { SluiceError } from '../../msg/errors.js';
+import { MAX_AGENTS } from '../agent-count.js';
 import { DEFAULT_UDP_TIMEOUTS, MAX_UDP_TIMEOUT_MS } from '../../msg/udp-timeouts.js';
 import type { DriverOptions } from '../driver.js';
 
@@ -10,6 +11,7 @@ export interface DriverOptionTexts {
   readonly childHostIp?: string | undefined;
   readonly udpTimeout?: string | undefined;
   readonly udpTimeoutStream?: string | undefined;
+  readonly agents?: string | undefined;
   readonly maxFlows?: string | undefined;
   readonly maxFlowsPerPort?: string | undefined;
 }
@@ -24,6 +26,7 @@ export function driverOptions({
   childHostIp = 'loopback',
   udpTimeout,
   udpTimeoutStream,
+  agents,
   maxFlows,
   maxFlowsPerPort,
 }: DriverOptionTexts): DriverOptions {
@@ -41,6 +44,7 @@ export function driverOptions({
       unrepliedMs: milliseconds('--udp-timeout', udpTimeout, unrepliedMs),
       repliedMs: milliseconds('--udp-timeout-stream', udpTimeoutStream, repliedMs),
     },
+    ...(agents !== undefined && { agents: agentsFrom(agents) }),
     ...(maxFlows !== undefined && { maxFlows: limit('--max-flows', maxFlows) }),
     ...(maxFlowsPerPort !== undefined && {
       maxFlowsPerPort: limit('--max-flows-per-port', maxFlowsPerPort),
@@ -55,6 +59,12 @@ function milliseconds(option: string, text: string | undefined, otherwise: numbe
   const seconds = /^\d{1,6}$/.test(text) ? Number(text) : 0;
   if (seconds >= 1 && seconds <= most) return seconds * 1000;
   throw invalid(option, text, `a number of seconds from 1 to ${most}`);
+}
+
+function agentsFrom(text: string): number {
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= MAX_AGENTS) return count;
+  throw invalid('--agents', text, `a whole number from 1 to ${MAX_AGENTS}`);
 }
 
 function limit(option: string, text: string): number {

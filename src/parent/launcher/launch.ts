@@ -22,6 +22,7 @@ const OURS = [
   'child-host-ip',
   'udp-timeout',
   'udp-timeout-stream',
+  'agents',
   'max-flows',
   'max-flows-per-port',
   'log-level',
@@ -47,6 +48,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     childHostIp: lastValue(line, 'child-host-ip'),
     udpTimeout: lastValue(line, 'udp-timeout'),
     udpTimeoutStream: lastValue(line, 'udp-timeout-stream'),
+    agents: lastValue(line, 'agents'),
     maxFlows: lastValue(line, 'max-flows'),
     maxFlowsPerPort: lastValue(line, 'max-flows-per-port'),
   });

@@ -20,6 +20,7 @@ const OUR_OPTIONS: OptionTable = new Map([
   ['child-host-ip', true],
   ['udp-timeout', true],
   ['udp-timeout-stream', true],
+  ['agents', true],
   ['max-flows', true],
   ['max-flows-per-port', true],
   ['log-level', true],
@@ -35,6 +36,7 @@ the ports: those of --publish, and those asked for through the API socket in the
   --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
   --udp-timeout=30               seconds that a UDP session without an answer lives
   --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram
+  --agents=N                     processes that forward (default: one for four cores, 8 at most)
   --max-flows=N                  connections and UDP sessions at a time (default: no limit)
   --max-flows-per-port=N         the same for each published port
   --log-level=LEVEL              error, warn (default), info or debug; or $SLUICE_LOG_LEVEL

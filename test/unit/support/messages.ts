@@ -33,6 +33,7 @@ export const ADD_PORT = {
     proto: 'tcp',
     dial: [{ ip: '127.0.0.1', port: 80 }],
     mayHaveRule: true,
+    isShared: true,
     spec: '{}',
   },
 } as const;
@@ -50,7 +51,11 @@ const toAgent: EachOf<ToAgent> = {
     request: 4,
     timeouts: { unrepliedMs: 30_000, repliedMs: 180_000 },
   },
-  limits: { type: 'limits', request: 5, limits: { maxFlows: 0, maxFlowsPerPort: 100 } },
+  limits: {
+    type: 'limits',
+    request: 5,
+    limits: { maxFlows: 0, maxFlowsPerPort: 100, maxFlowsPerSharedPort: 50, agents: 2 },
+  },
   takeBack: { type: 'takeBack', request: 6 },
   drain: { type: 'drain', request: 7, limitMs: 3_600_000 },
   quit: { type: 'quit' },

@@ -33,10 +33,8 @@ export function mapperOver(manager: Manager, { portDriver, childIP }: Difference
 }
 
 export function tableAndMapper(cleanup: Cleanup, differences?: Differences) {
-  const table = new PortTable(new Protos(TCP), {
-    addPort: async () => {},
-    removePort: async () => {},
-  });
+  const servers = { count: 1, ask: async () => {}, now: () => [] };
+  const table = new PortTable(new Protos(TCP), servers);
   cleanup.defer(() => table.close());
   return { table, mapper: mapperOver(table, differences) };
 }

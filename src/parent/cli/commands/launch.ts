@@ -45,6 +45,7 @@ function addRun(program: Command, exitWith: ExitWith): void {
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
+    .addOption(agentsOption())
     .addOption(maxFlowsOption())
     .addOption(maxFlowsPerPortOption())
     .addOption(logLevelOption())
@@ -81,6 +82,7 @@ function addAttach(program: Command, exitWith: ExitWith): void {
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
+    .addOption(agentsOption())
     .addOption(maxFlowsOption())
     .addOption(maxFlowsPerPortOption())
     .addOption(
@@ -111,6 +113,13 @@ function transparentOption(): Option {
   return new Option(
     '--source-ip-transparent <bool>',
     "whether servers see the client's own address (default: true)",
+  );
+}
+
+function agentsOption(): Option {
+  return new Option(
+    '--agents <n>',
+    'processes that forward (default: one for four cores, 8 at most)',
   );
 }
 

@@ -75,8 +75,10 @@ function insideLines(table: Table, inside: Inside, view: View, look: Look, room:
 
 function facts(row: PortRow, { agents }: Table): string[] {
   const { id, spec, server, source, sourceReason } = row;
-  const agent = agents.find(({ state }) => state === 'serving');
-  const by = [server, ...(agent === undefined ? [] : [`agent ${agent.pid}`])].filter(Boolean);
+  const [agent, ...others] = agents.filter(({ state }) => state === 'serving');
+  const through =
+    others.length === 0 ? `agent ${agent?.pid}` : `one of ${others.length + 1} agents`;
+  const by = [server, ...(agent === undefined ? [] : [through])].filter(Boolean);
   const why = source === 'kept' || sourceReason === '' ? '' : ` (${printable(sourceReason)})`;
   return [
     `port ${id}  ${spec}`,
