@@ -75,6 +75,7 @@ export class AgentSlot {
   async serving(): Promise<AgentProcess> {
     const state = 'ERR_DRIVER_STATE';
     if (this.#current === undefined) throw new SluiceError(state, 'the port driver is not running');
+    if (this.agent !== undefined) return this.agent;
     const limit = AbortSignal.timeout(REQUEST_WAIT_MS);
     const late = aborted(limit).then(() => {
       const why = this.#lastEnd === undefined ? '' : `; the last one: ${this.#lastEnd}`;

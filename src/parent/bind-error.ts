@@ -2,15 +2,11 @@
 import { realpath } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { SluiceError } from '../msg/errors.js';
-import { allocate, getrlimit } from '../msg/libc.js';
-import { RLIMIT_NOFILE } from '../msg/linux.js';
+import { openFilesLimits } from '../msg/open-files.js';
 import { type Proto, transportOf } from '../msg/port.js';
 import { formatAddress } from '../msg/sockaddr.js';
 import { readSysctl, setSysctl } from './sysctl.js';
 import { findHolder, type Holder } from './socket-holder.js';
-
-/** struct rlimit: soft and hard limit, 64 bits each. */
-const RLIMIT_BYTES = 16;
 
 export interface BindTarget {
   /** As bound: `0.0.0.0` or `::` for every address. */
@@ -95,8 +91,6 @@ function noAddress({ address }: BindTarget): string {
 
 /** Without opening a file, which would fail as well. */
 function outOfFiles(): string {
-  const limits = allocate(RLIMIT_BYTES);
-  getrlimit(RLIMIT_NOFILE, limits.address);
-  const [soft, hard] = [limits.view.getBigUint64(0, true), limits.view.getBigUint64(8, true)];
+  const { soft, hard } = openFilesLimits();
   return `the limit of ${soft} open files is reached (hard limit ${hard}); raise it with \`ulimit -n\`, or LimitNOFILE= in a systemd unit, and start again`;
 }

@@ -1,6 +1,7 @@
 /** All UDP ports of the agent, their sessions, and what these share. */
 
 import type { Fd } from '../../msg/fd.js';
+import { openFilesLimits } from '../../msg/open-files.js';
 import type { ShedReason } from '../../msg/overload.js';
 import type { TransportStats } from '../../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../../msg/udp-timeouts.js';
@@ -12,7 +13,7 @@ import { SourceAddresses } from '../source.js';
 import { sourceOf } from './address.js';
 import { type Drops, noDrops } from './drops.js';
 import { Inbox } from './inbox.js';
-import { Group, limitsOf, openFilesLimit } from './limits.js';
+import { Group, limitsOf } from './limits.js';
 import { Outbox } from './outbox.js';
 import { UdpPort } from './port.js';
 import type { Session } from './session.js';
@@ -30,7 +31,7 @@ export class UdpForwarder implements Forwarder {
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
   readonly outbox = new Outbox(this.inbox, this.drops);
-  limits = limitsOf(openFilesLimit());
+  limits = limitsOf(openFilesLimits().soft);
   /** Bytes that sessions hold until their target is known. */
   heldBytes = 0;
   readonly #unreplied = new Deadlines<Session>(0, (session) => session.expire());
@@ -58,7 +59,7 @@ export class UdpForwarder implements Forwarder {
 
   addPort(published: PublishedPort, sockets: readonly Fd[]): ForwardedPort {
     // The limit of open files may be another one by now: prlimit(1).
-    this.limits = limitsOf(openFilesLimit());
+    this.limits = limitsOf(openFilesLimits().soft);
     this.#sessions.limit = this.limits.total;
     const port = new UdpPort(this, published, sockets);
     this.#ports.add(port);

@@ -11,9 +11,6 @@
  * hold for the flows of all protocols (`../overload.ts`) take their victims here as well.
  */
 
-import { allocate, getrlimit } from '../../msg/libc.js';
-import { RLIMIT_NOFILE } from '../../msg/linux.js';
-
 export type Phase = 'unreplied' | 'answered' | 'established';
 
 export interface Limited {
@@ -82,17 +79,9 @@ export interface Limits {
 
 /** A table of this size takes some 100 MB of the kernel's memory and ours. */
 const MOST_SESSIONS = 65_536;
-const RLIMIT_BYTES = 16;
 
 /** Half of the file descriptors are for TCP; one port, or one client, can't take all of the rest. */
 export function limitsOf(files: number): Limits {
   const total = Math.min(Math.floor(files / 2), MOST_SESSIONS);
   return { total, perPort: Math.ceil(total / 2), perSource: Math.ceil(total / 4) };
-}
-
-/** This process's limit of open files. */
-export function openFilesLimit(): number {
-  const limits = allocate(RLIMIT_BYTES);
-  getrlimit(RLIMIT_NOFILE, limits.address);
-  return Number(limits.view.getBigUint64(0, true));
 }

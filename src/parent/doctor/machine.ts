@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { release, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { allocate, close, getrlimit, getxattr, socket } from '../../msg/libc.js';
-import { RLIMIT_NOFILE } from '../../msg/linux.js';
+import { close, getxattr, socket } from '../../msg/libc.js';
+import { openFilesLimits } from '../../msg/open-files.js';
 import type { Env } from '../install/folders.js';
 import { systemPath } from '../nsenter.js';
 import { readSysctl } from '../sysctl.js';
@@ -39,9 +39,6 @@ export interface Ran {
 }
 
 const TIME_LIMIT_MS = 5_000;
-/** struct rlimit: soft and hard limit, 64 bits each; all ones are no limit. */
-const RLIMIT_BYTES = 16;
-const RLIM_INFINITY = 2n ** 64n - 1n;
 
 export function thisMachine(env: Env = process.env): Machine {
   const path = env['PATH'] ?? '';
@@ -55,7 +52,7 @@ export function thisMachine(env: Env = process.env): Machine {
     which: (program, where = path) => which(program, where),
     systemPath: systemPath(),
     hasFileCapabilities: (file) => getxattr(file, 'security.capability', 0, 0) > 0,
-    maxOpenFiles,
+    maxOpenFiles: () => openFilesLimits().hard,
     trySocket,
     run: (program, ...args) => run(program, args),
   };
@@ -89,13 +86,6 @@ function which(program: string, path: string): string | undefined {
         return false;
       }
     });
-}
-
-function maxOpenFiles(): number {
-  const limits = allocate(RLIMIT_BYTES);
-  getrlimit(RLIMIT_NOFILE, limits.address);
-  const hard = limits.view.getBigUint64(8, true);
-  return hard === RLIM_INFINITY ? Infinity : Number(hard);
 }
 
 function trySocket(family: number, type: number, protocol: number): number {
