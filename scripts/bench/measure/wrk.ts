@@ -5,6 +5,11 @@ import { costMetrics, costSamples } from './cost.js';
 import type { MeasureContext, Measurement } from './measurement.js';
 
 const CLIENTS = 32;
+/**
+ * Before the first measurement: a JIT compiler has found what is worth its while by then, and sluice
+ * has looked for rules of a new port as often as it does.
+ */
+const WARM_UP_SECONDS = 4;
 
 /** Of wrk, for a connection with each request. */
 export const CONNECTION_CLOSE = ['--header', 'Connection: close'] as const;
@@ -14,20 +19,26 @@ export const connections = wrkMeasurement(
   'connections',
   'a connection',
   CONNECTION_CLOSE,
+  WARM_UP_SECONDS,
 );
 
-export const requests = wrkMeasurement('requests', 'requests, keepalive', 'a request', []);
+/** Of a forwarder that the connections have warmed up. */
+export const requests = wrkMeasurement('requests', 'requests, keepalive', 'a request', [], 0);
 
 function wrkMeasurement(
   name: string,
   words: string,
   one: string,
   options: readonly string[],
+  warmUpSeconds: number,
 ): Measurement {
   return {
     name,
     metrics: [{ id: name, label: words, unit: '/s', better: 'more' }, ...costMetrics(name, one)],
     async take(peer, context) {
+      if (warmUpSeconds > 0 && !context.quick) {
+        await wrk(peer, { ...context, seconds: warmUpSeconds }, options);
+      }
       const { result, spending } = await metered(peer, () => wrk(peer, context, options));
       return { [name]: result.rate, ...costSamples(name, peer, spending, result.count) };
     },
