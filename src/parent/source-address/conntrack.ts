@@ -25,14 +25,14 @@ export async function extendConntrack(
   { unrepliedMs, repliedMs }: UdpTimeouts,
 ): Promise<() => Promise<void>> {
   const wanted = Math.ceil(Math.max(unrepliedMs, repliedMs) / 1000) + MARGIN_S;
-  const before: (readonly [file: string, value: number])[] = [];
-  for (const file of FILES) {
-    const value = Number((await tools.run('cat', [file])).stdout);
-    if (!(value > 0 && value < wanted)) continue;
-    const { failure } = await tools.run('tee', [file], { input: String(wanted) });
-    if (failure === undefined) before.push([file, value]);
-  }
+  const values = (await tools.run('cat', FILES)).stdout.split('\n').map(Number);
+  const before = FILES.map((file, index) => ({ file, value: values[index] ?? 0 })).filter(
+    ({ value }) => value > 0 && value < wanted,
+  );
+  if (before.length === 0) return async () => {};
+  const files = before.map(({ file }) => file);
+  await tools.run('tee', files, { input: String(wanted) });
   return async () => {
-    for (const [file, value] of before) await tools.run('tee', [file], { input: String(value) });
+    for (const { file, value } of before) await tools.run('tee', [file], { input: String(value) });
   };
 }
