@@ -37,6 +37,9 @@ const { metafile } = await build({
   external: ['koffi'],
   // The same without its native part, which is for long texts.
   alias: { msgpackr: 'msgpackr/pack' },
+  // A third of what V8 has to read through at each start.
+  minifyWhitespace: true,
+  minifySyntax: true,
   banner: { js: BANNER },
   // As of the modules.
   sourcemap: true,

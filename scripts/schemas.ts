@@ -8,7 +8,7 @@ import { flowsSchema } from '../src/parent/api/flows.js';
 import { infoSchema } from '../src/parent/api/info.js';
 import { stateSchema } from '../src/parent/cli/top/state.js';
 import type { Finding } from '../src/parent/doctor/finding.js';
-import { stampedSchema } from '../src/parent/events/event.js';
+import { stampedSchema } from '../src/parent/events/schema.js';
 import type { Owner } from '../src/parent/probe/owner.js';
 import type { Reason, ReasonCode } from '../src/parent/probe/reason.js';
 import type { Verdict } from '../src/parent/probe/result.js';

@@ -2,11 +2,10 @@
  * Port specs: from text as on rootlesskit's command line, and from JSON as on its API.
  *
  * Grammar: RootlessKit `pkg/port/portutil`, with a parent IP that may be left out altogether.
- * Both ways in go through one schema, so a command and a request are refused with the same words.
+ * Both ways in go through one check, so a command and a request are refused with the same words.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import * as z from 'zod';
 import { SluiceError } from './errors.js';
 import { PROTOS, type Spec } from './port.js';
 import { parseIP } from './sockaddr.js';
@@ -24,23 +23,18 @@ const EXPECTED: Readonly<Record<string, string>> = {
   childPort: 'an integer from 1 to 65535',
 };
 
-const portNumber = z.int().min(1).max(65535);
+const isAddressText = (value: unknown) => value === undefined || typeof value === 'string';
+const isPort = (value: unknown) =>
+  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65535;
 
-// In the key order of RootlessKit's JSON, which is that of the result.
-const specSchema = z
-  .object({
-    proto: z.enum(PROTOS),
-    parentIP: z.string().exactOptional(),
-    parentPort: portNumber,
-    childPort: portNumber,
-    childIP: z.string().exactOptional(),
-  })
-  .check((context) => {
-    const message = addressProblem(context.value);
-    if (message !== undefined) {
-      context.issues.push({ code: 'custom', message, input: context.value });
-    }
-  });
+/** In the key order of RootlessKit's JSON, which is that of the result. */
+const CHECKS: Readonly<Record<keyof Spec, (value: unknown) => boolean>> = {
+  proto: (value) => PROTOS.some((proto) => proto === value),
+  parentIP: isAddressText,
+  parentPort: isPort,
+  childPort: isPort,
+  childIP: isAddressText,
+};
 
 /**
  * Checks a Spec that came from outside.
@@ -51,11 +45,19 @@ const specSchema = z
  * @throws SluiceError ERR_SPEC, naming the key, the value seen and what was expected.
  */
 export function validateSpec(value: unknown): Spec {
-  const result = specSchema.safeParse(value);
-  if (result.success) {
-    return result.data;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SluiceError('ERR_SPEC', `invalid spec: ${show(value)}, expected an object`);
   }
-  throw new SluiceError('ERR_SPEC', explain(result.error, value));
+  const fields = Object.entries(CHECKS).flatMap(([key, isValid]) => {
+    const seen: unknown = Reflect.get(value, key);
+    if (isValid(seen)) return seen === undefined ? [] : [[key, seen]];
+    const what = seen === undefined ? `missing ${key}` : `invalid ${key}: ${show(seen)}`;
+    throw new SluiceError('ERR_SPEC', `${what}, expected ${EXPECTED[key]}`);
+  });
+  const spec = Object.fromEntries(fields) as Spec;
+  const problem = addressProblem(spec);
+  if (problem !== undefined) throw new SluiceError('ERR_SPEC', problem);
+  return spec;
 }
 
 /**
@@ -116,7 +118,7 @@ function address(key: string, field = ''): Record<string, string> {
   return field === '' ? {} : { [key]: field.replace(/^\[(.*)\]$/, '$1') };
 }
 
-/** What is no number is left as it is, for the schema to refuse and to show. */
+/** What is no number is left as it is, for the check to refuse and to show. */
 function port(field = ''): string | number {
   return /^\d+$/.test(field) ? Number(field) : field;
 }
@@ -171,19 +173,6 @@ function badAddress(key: 'parentIP' | 'childIP', ip: string): string | undefined
     return `${invalid}, expected a zone on link-local addresses (fe80::/10) only`;
   }
   return undefined;
-}
-
-function explain(error: z.ZodError, value: unknown): string {
-  const issue = error.issues[0];
-  const key = issue?.path[0];
-  if (typeof key !== 'string' || typeof value !== 'object' || value === null) {
-    return issue?.code === 'custom'
-      ? issue.message
-      : `invalid spec: ${show(value)}, expected an object`;
-  }
-  const seen: unknown = Reflect.get(value, key);
-  const what = seen === undefined ? `missing ${key}` : `invalid ${key}: ${show(seen)}`;
-  return `${what}, expected ${EXPECTED[key]}`;
 }
 
 function show(value: unknown): string {

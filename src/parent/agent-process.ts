@@ -12,6 +12,7 @@ import type { ChildContext } from '../msg/port.js';
 import { agentCommand } from './agent-command.js';
 import { opaqueForChild } from './agent-fds.js';
 import { type HeldNamespaces, holdNamespaces, netnsFile } from './nsenter.js';
+import { withoutCertificates } from './node-env.js';
 import type { Poller } from './poller.js';
 import { allPids, processStat } from './proc.js';
 
@@ -37,14 +38,19 @@ export interface RunningProcess {
   forget(): void;
 }
 
-/**
- * Rejects, and leaves nothing behind, when there can be no process. `held` is to be disposed of once
- * it has entered the namespaces.
- */
+/** A process that will be an agent. */
+export interface SpawnedAgent {
+  readonly process: RunningProcess;
+  readonly channel: Channel;
+  /** To be disposed of once it has entered the namespaces. */
+  readonly held: Disposable;
+}
+
+/** Rejects, and leaves nothing behind, when there can be no process. */
 export async function spawnAgent(
   child: ChildContext,
   bearsClients: boolean,
-): Promise<{ process: RunningProcess; channel: Channel; held: Disposable }> {
+): Promise<SpawnedAgent> {
   using life = openPidfd(child.pid);
   const [ours, theirs] = socketPair();
   using control = ours;
@@ -83,7 +89,7 @@ async function spawnWith(
   // good order; the agent forwards until the parent wants its end.
   const stdio = ['ignore', 'ignore', 'inherit', ...fds.map(({ number }) => number)] as const;
   const nodeOptions = [process.env['NODE_OPTIONS'], SMALL_YOUNG_GENERATION];
-  const env = { ...process.env, NODE_OPTIONS: nodeOptions.filter(Boolean).join(' ') };
+  const env = { ...withoutCertificates(), NODE_OPTIONS: nodeOptions.filter(Boolean).join(' ') };
   let started: ChildProcess;
   try {
     started = spawn(file, args, { stdio: [...stdio], env, detached: true });
@@ -126,10 +132,10 @@ export function foundProcess(pid: number, pidfd: Fd, poller: Poller): RunningPro
 }
 
 /**
- * Agents in the child's network namespace, the youngest first. No process of the namespaces can
+ * Agents in the child's network namespace but for `own`, the youngest first. No process of the namespaces can
  * pass for one: they can't get back into our mount namespace.
  */
-export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
+export function findAgents(child: ChildContext, own?: number): { pid: number; pidfd: Fd }[] {
   const netns = identityOf(netnsFile(child));
   const mounts = identityOf('/proc/self/ns/mnt');
   const isOurs = (pid: number) =>
@@ -137,6 +143,7 @@ export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
     identityOf(`/proc/${pid}/ns/net`) === netns &&
     identityOf(`/proc/${pid}/ns/mnt`) === mounts;
   return allPids()
+    .filter((pid) => pid !== own)
     .flatMap((pid) => {
       let pidfd: Fd | undefined;
       try {

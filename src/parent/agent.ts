@@ -8,14 +8,20 @@ import type { Flows } from '../msg/flows.js';
 import * as libc from '../msg/libc.js';
 import type { FlowLimits } from '../msg/overload.js';
 import { kill } from '../msg/pidfd.js';
-import type { ChildContext, Transport } from '../msg/port.js';
+import type { Transport } from '../msg/port.js';
 import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
 import { checkVersion, type SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentChannel, type AgentEvents, type PortBack, type Reply } from './agent-channel.js';
 import { AGENT_FDS } from './agent-fds.js';
-import { foundProcess, type RunningProcess, spawnAgent } from './agent-process.js';
+import {
+  foundProcess,
+  type RunningProcess,
+  type SpawnedAgent,
+  spawnAgent,
+} from './agent-process.js';
+import type { AgentPlace, EarlyAgent } from './early-agent.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold disk or a busy processor. */
@@ -25,10 +31,9 @@ const ADOPT_TIMEOUT_MS = 3000;
 /** From asking it to end to SIGKILL. */
 const STOP_TIMEOUT_MS = 2000;
 
-export interface AgentOptions {
-  readonly child: ChildContext;
-  /** Leaves it the rights to use clients' addresses as its own. */
-  readonly bearsClients: boolean;
+export interface AgentOptions extends AgentPlace {
+  /** One that was started already is the first. */
+  readonly early?: EarlyAgent | undefined;
 }
 
 /** What an agent asks and tells by itself. */
@@ -65,7 +70,18 @@ export class AgentProcess {
     poller: Poller,
     calls: AgentCalls,
   ): Promise<AgentProcess> {
-    const { process, channel, held } = await spawnAgent(options.child, options.bearsClients);
+    const early = await options.early?.take(options);
+    try {
+      if (early !== undefined) return await AgentProcess.#begun(early, poller, calls);
+    } catch {
+      // What it was tells the next one.
+    }
+    const spawned = await spawnAgent(options.child, options.bearsClients);
+    return AgentProcess.#begun(spawned, poller, calls);
+  }
+
+  static async #begun(spawned: SpawnedAgent, poller: Poller, calls: AgentCalls) {
+    const { process, channel, held } = spawned;
     using _ = held;
     const greeted = await greet({ process, channel, poller, calls, timeoutMs: START_TIMEOUT_MS });
     const agent = new AgentProcess(process, greeted);

@@ -63,9 +63,9 @@ export class Agents {
    * Rejects when this process can't, which costs no agent: `leave` them to another attempt.
    */
   async adopt(): Promise<PortBack[]> {
-    const { child, poller, calls, emit } = this.#options;
+    const { child, early, poller, calls, emit } = this.#options;
     const ports = new Map<number, PortBack>();
-    for (const { pid, pidfd } of findAgents(child)) {
+    for (const { pid, pidfd } of findAgents(child, await early?.pid)) {
       let agent: AgentProcess | undefined;
       try {
         agent = await AgentProcess.adopt(pidfd, pid, poller, calls);

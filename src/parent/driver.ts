@@ -19,7 +19,7 @@ import {
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
-import type { AgentProcess } from './agent.js';
+import type { AgentOptions, AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
@@ -51,7 +51,7 @@ interface Run {
   readonly state: StateFile | undefined;
 }
 
-export interface DriverOptions {
+export interface DriverOptions extends Pick<AgentOptions, 'early'> {
   /** Servers see the client's own address where that can work. Default: true. */
   readonly sourceIPTransparent?: boolean;
   /** Which ChildHostIP engines are told to use. Default: loopback. */
@@ -221,6 +221,7 @@ export class Driver implements ParentDriver {
       child,
       count: this.#agentCount,
       bearsClients: this.#options.sourceIPTransparent !== false,
+      early: this.#options.early,
       poller,
       calls: {
         resolve: (id, agentPid) =>

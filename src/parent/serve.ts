@@ -8,6 +8,7 @@ import { createApiClient } from './api/client.js';
 import { ownInfo, withPortDriver, type Info } from './api/info.js';
 import { createApi, createSocketServer } from './api/server.js';
 import { Driver, type DriverOptions } from './driver.js';
+import type { EarlyAgent } from './early-agent.js';
 import { problem } from './events/event.js';
 import type { LogOptions } from './log/options.js';
 import { metricsAnswer, metricsOnly } from './metrics/answer.js';
@@ -50,11 +51,23 @@ export interface Serving extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. */
-export async function serve(options: ServeOptions, successor?: Successor): Promise<Serving> {
+/**
+ * Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. An
+ * `early` agent that it has not taken stays the caller's.
+ */
+export async function serve(
+  options: ServeOptions,
+  successor?: Successor,
+  early?: EarlyAgent,
+): Promise<Serving> {
   const snapshot = () => driver.snapshot();
   const { bus, onEvent, close: closeOutlets } = openOutlets(options, snapshot);
-  const driver: Driver = new Driver({ stateDir: options.stateDir, ...options.driver, onEvent });
+  const driver: Driver = new Driver({
+    stateDir: options.stateDir,
+    ...options.driver,
+    early,
+    onEvent,
+  });
   const quit = new AbortController();
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {

@@ -8,30 +8,17 @@
  * nothing else.
  */
 
-import {
-  constants,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { messageOf, SluiceError } from '../msg/errors.js';
-import { Fd } from '../msg/fd.js';
-import * as libc from '../msg/libc.js';
-import * as linux from '../msg/linux.js';
 import type { ChildContext, Status } from '../msg/port.js';
 import { validateSpec } from '../msg/spec.js';
 import { processStat } from './proc.js';
 import { type EventSink, problem } from './events/event.js';
+import { removeFile } from './state-lock.js';
 
 const FILE = 'sluice.json';
-const LOCK_FILE = 'sluice.lock';
 const STATE_FILE = 'ERR_STATE_FILE';
 const VERSION = 1;
 /** Tens of thousands of ports. */
@@ -147,46 +134,6 @@ export class StateFile {
   }
 }
 
-/**
- * The lock that a parent holds for as long as it serves, on `sluice.lock`: the kernel lets go of
- * it when the process ends. (rootlesskit has a lock on the directory itself.) Where no file can be
- * made there is none.
- *
- * @throws SluiceError ERR_STATE_DIR_LOCKED
- */
-export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
-  const path = join(stateDir, LOCK_FILE);
-  let file: Fd;
-  try {
-    file = new Fd(openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o600));
-  } catch (error) {
-    const what = `${path} can't be locked: ${messageOf(error)}`;
-    const advice = 'see to it that no other sluice serves there';
-    emit({ type: 'problem', code: 'ERR_STATE_LOCK', reason: `${what}; ${advice}` });
-    return { [Symbol.dispose]: () => {} };
-  }
-  const isLocked = libc.flock(file.number, linux.LOCK_EX | linux.LOCK_NB) === 0;
-  // One that another parent has removed since it was opened locks nobody out.
-  if (isLocked && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(file.number).ino) {
-    return {
-      [Symbol.dispose]: () => {
-        removeFile(path);
-        file.close();
-      },
-    };
-  }
-  file.close();
-  throw new SluiceError(
-    'ERR_STATE_DIR_LOCKED',
-    `a sluice serves ${stateDir} already; end that one first if you want another`,
-  );
-}
-
-/** @throws SluiceError ERR_STATE_DIR_LOCKED where another parent has the lock */
-export function refuseLocked(stateDir: string): void {
-  lockStateDir(stateDir, () => {})[Symbol.dispose]();
-}
-
 /** Throws a SluiceError ERR_STATE_FILE for what no StateFile has written. */
 export function parseState(text: string): PortsState & Pick<z.infer<typeof schema>, 'child'> {
   try {
@@ -197,14 +144,6 @@ export function parseState(text: string): PortsState & Pick<z.infer<typeof schem
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     const line = reason.replaceAll(/\s*\n\s*/g, ' ');
     throw new SluiceError('ERR_STATE_FILE', line, { cause: error });
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // A later parent sees that nobody holds the lock, and that the ports are of other namespaces.
   }
 }
 

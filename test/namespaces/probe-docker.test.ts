@@ -74,7 +74,7 @@ describe.each(NETWORKS)('rootless Docker%s', (_, network) => {
     });
 
     function iptables(...args: readonly string[]): Promise<string> {
-      const enter = nsenterOptions(childContextOf(docker.stateDir, undefined));
+      const enter = nsenterOptions(childContextOf(docker.stateDir));
       // The machine's own lock file is root's.
       const env = { XTABLES_LOCKFILE: '/proc/self/comm' };
       return run(['nsenter', ...enter, 'iptables', ...args], { env });

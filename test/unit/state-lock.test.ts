@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { lockStateDir } from '../../src/parent/state.js';
+import { lockStateDir } from '../../src/parent/state-lock.js';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { start } from '../harness/processes.js';
 import { perTest } from '../harness/suite.js';

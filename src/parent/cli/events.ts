@@ -1,5 +1,6 @@
 /** events: a line for each event, for people or as JSON. */
-import { stampedSchema, textOf } from '../events/event.js';
+import { textOf } from '../events/event.js';
+import { stampedSchema } from '../events/schema.js';
 import { complain } from './report.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
 import { clock, endWithReader, printable } from './terminal.js';

@@ -61,7 +61,7 @@ async function checkDir(machine: Machine, dir: string): Promise<Finding[]> {
 
 /** Our rules where another port driver serves: client addresses that it keeps would go astray. */
 async function checkTable(machine: Machine, dir: string): Promise<Finding[]> {
-  const enter = [...nsenterOptions(childContextOf(dir, undefined)), '--', 'nft'];
+  const enter = [...nsenterOptions(childContextOf(dir)), '--', 'nft'];
   const { exitCode } = await machine.run('nsenter', ...enter, 'list', 'table', 'inet', 'sluice');
   if (exitCode !== 0) return [];
   const text = `the namespace of ${dir} still has our nftables table, and sluice does not serve it`;

@@ -19,7 +19,7 @@ import { Log } from '../log/log.js';
 import type { LogOptions } from '../log/options.js';
 import type { TcpAddress } from '../metrics/listen.js';
 import { serve } from '../serve.js';
-import { lockStateDir } from '../state.js';
+import { lockStateDir } from '../state-lock.js';
 import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
 import { stopSignal } from './signals.js';
 import {
@@ -60,7 +60,7 @@ export async function attach(options: AttachOptions): Promise<number> {
   let specs = ports.map(({ spec }) => spec);
   try {
     for (const { id } of ports) await upstream.removePort(id);
-    const child = childContextOf(stateDir, info.networkDriver?.childIP);
+    const child = childContextOf(stateDir);
     const serving = await serve(
       {
         child,

@@ -3,7 +3,8 @@
  * inherit: the soft limit of open files is raised, ignored signals are ignored no more.
  *
  * The command `docker-rootlesskit` notes both in the environment before it starts Node.js; for
- * other ways in, the parent process's limit is the best guess.
+ * other ways in, the parent process's limit is the best guess. It also keeps NODE_EXTRA_CA_CERTS,
+ * which is for the program, from our own Node.js.
  */
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -31,11 +32,14 @@ interface Notes {
   readonly ignored: readonly number[];
 }
 
-/** They are for this process alone, not for those that it starts. */
+/** They are for this process alone; those that it starts have what the caller's environment had. */
 function takeNotes(): Notes {
   const { SLUICE_SOFT_NOFILE: limit = '', SLUICE_SIGIGN: mask = '' } = process.env;
-  delete process.env['SLUICE_SOFT_NOFILE'];
-  delete process.env['SLUICE_SIGIGN'];
+  const { SLUICE_CA_CERTS: certificates } = process.env;
+  for (const name of ['SLUICE_SOFT_NOFILE', 'SLUICE_SIGIGN', 'SLUICE_CA_CERTS']) {
+    delete process.env[name];
+  }
+  if (certificates !== undefined) process.env['NODE_EXTRA_CA_CERTS'] = certificates;
   return {
     softLimit: /^\d+$/.test(limit) ? Number(limit) : undefined,
     ignored: /^[0-9a-f]{16}$/.test(mask) ? signalsIn(BigInt(`0x${mask}`)) : [],

@@ -1,58 +1,45 @@
-/** The driver's process: see driver-process.ts. */
+/**
+ * The driver's process: see driver-process.ts. The agent is started before most of this program is
+ * loaded.
+ */
 
-import { readFileSync, writeSync } from 'node:fs';
-import { messageOf, SluiceError } from '../../msg/errors.js';
-import { openPidfd } from '../../msg/pidfd.js';
-import * as linux from '../../msg/linux.js';
-import { Log } from '../log/log.js';
-import { Poller } from '../poller.js';
-import { serve, type ServeOptions } from '../serve.js';
-import { lockStateDir } from '../state.js';
-import { DRIVER_FDS, type DriverAnswer } from './driver-process.js';
-import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
+import { readFileSync, readSync } from 'node:fs';
+import { type AgentPlace, EarlyAgent } from '../early-agent.js';
+import type { ServeOptions } from '../serve.js';
+import { DRIVER_FDS } from './driver-fds.js';
 
-function answer(message: DriverAnswer): void {
-  try {
-    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(message)}\n`);
-  } catch {
-    // The launcher is gone, or has started this one in place of another and does not wait.
+const NEWLINE = 10;
+
+/** Undefined when the launcher was killed, or gave up. */
+function readLine(fd: number): string | undefined {
+  const byte = Buffer.alloc(1);
+  const line: number[] = [];
+  while (readSync(fd, byte) > 0) {
+    const [value = NEWLINE] = byte;
+    if (value === NEWLINE) return Buffer.from(line).toString('utf8');
+    line.push(value);
   }
+  return undefined;
 }
 
-/** Resolves when this process is told to end, or nothing is left to serve. */
-async function endOf(pid: number): Promise<void> {
-  using child = openPidfd(pid);
-  const poller = new Poller();
-  await new Promise<void>((resolve) => {
-    poller.add(child.number, linux.EPOLLIN, () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
-  await poller.close();
+/** The launcher trusts this process as itself, and is trusted. */
+async function begin(): Promise<void> {
+  const line = readLine(DRIVER_FDS.launcher);
+  if (line === undefined) return;
+  const place = JSON.parse(line) as AgentPlace | null;
+  const early = place === null ? undefined : new EarlyAgent(place);
+  const { drive } = await import('./drive.js');
+  const text = readFileSync(DRIVER_FDS.launcher, 'utf8');
+  if (text === '') return early?.end();
+  // For a successor, after a reload.
+  process.argv[2] = text;
+  await drive(JSON.parse(text) as ServeOptions, early);
 }
 
-async function main(given: ServeOptions): Promise<void> {
-  const options = { ...given, driver: { ...given.driver, ...takeReload() } };
-  try {
-    const log = new Log(options.log);
-    using _ = lockStateDir(options.stateDir, (event) => log.event(event));
-    const end = endOf(options.child.pid);
-    const serving = await serve(options, {
-      check: checkInstalled,
-      become: (limitMs) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),
-    });
-    answer({ ready: true });
-    await Promise.race([end, serving.ended]);
-    await serving.close();
-  } catch (error) {
-    const code = error instanceof SluiceError ? error.code : 'ERR_DRIVER';
-    answer({ code, message: messageOf(error) });
-    process.exitCode = 1;
-  }
+async function goOn(text: string): Promise<void> {
+  const { drive } = await import('./drive.js');
+  await drive(JSON.parse(text) as ServeOptions);
 }
 
-// Its launcher trusts it as itself. A successor, after a reload, is given what its predecessor was.
-const text = process.argv[2] ?? readFileSync(DRIVER_FDS.launcher, 'utf8');
-// The launcher was killed, or gave up.
-if (text === '') process.exit();
-process.argv[2] = text;
-void main(JSON.parse(text) as ServeOptions).finally(() => process.exit());
+const [, , given] = process.argv;
+void (given === undefined ? begin() : goOn(given)).finally(() => process.exit());

@@ -2,9 +2,10 @@
  * The driver in a process of its own, next to the launcher that waits for the namespaces: one that
  * is killed is started again and goes on with the agents and ports that it finds.
  *
- * The first one is started while the namespaces are being made. On fd 3 the process is told what to
- * serve, a ServeOptions as JSON up to the end of the stream, and answers with a line of JSON once it
- * serves or can't. SIGTERM ends it with all its ports; it ends by itself with its namespaces, and
+ * The first one is started while the namespaces are being made. On fd 3 the process is told, in a line
+ * of JSON, where to start an agent before all else, or null; then what to serve, a ServeOptions as
+ * JSON up to the end of the stream. It answers with a line of JSON once it serves or can't. Hung up
+ * on before that it ends. SIGTERM ends it with all its ports; it ends by itself with its namespaces, and
  * goes on without its launcher. Fd 4 is the socket of the API, which the launcher holds as well, so
  * that callers can wait meanwhile.
  */
@@ -12,19 +13,19 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
 import { holdSocket, unboundSocket } from '../api/socket.js';
+import type { AgentPlace } from '../early-agent.js';
+import { withoutCertificates } from '../node-env.js';
 import { programPath } from '../package-folder.js';
 import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
 import type { ServeOptions } from '../serve.js';
-import { refuseLocked } from '../state.js';
+import { refuseLocked } from '../state-lock.js';
+import { DRIVER_FDS } from './driver-fds.js';
 
-/** What the driver's process inherits, after stdio. */
-export const DRIVER_FDS = { launcher: 3, api: 4 } as const;
 const DRIVER_MAIN = programPath('parent/launcher/driver-main.js');
 /** A driver that lived longer is started again at once. */
 const MIN_LIFE_MS = 10_000;
@@ -38,11 +39,9 @@ const STUCK = `the port driver did not end within ${GRACE_MS / 1000} s of SIGTER
 /** Its end is reported elsewhere. */
 const ENDED = 'ERR_DRIVER_ENDED';
 
-const answerSchema = z.union([
-  z.object({ ready: z.literal(true) }),
-  z.object({ code: z.string(), message: z.string() }),
-]);
-export type DriverAnswer = z.infer<typeof answerSchema>;
+export type DriverAnswer =
+  | { readonly ready: true }
+  | { readonly code: string; readonly message: string };
 
 /** A driver that runs, here or in another process. */
 export interface Running {
@@ -56,10 +55,18 @@ export interface Running {
 export class WaitingDriver implements Disposable {
   readonly #api = unboundSocket();
   readonly #process = spawnDriver(this.#api);
+  #hasBegun = false;
   #isKept = false;
+
+  /** Lets it start its first agent once `look` says where; asks no more after that. */
+  beginAgent(look: () => AgentPlace | undefined): void {
+    const place = this.#hasBegun ? undefined : look();
+    if (place !== undefined) this.#begin(place);
+  }
 
   /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
   async keep(options: ServeOptions): Promise<Running> {
+    if (!this.#hasBegun) this.#begin(null);
     // Else the socket of the one that serves would be found first, and its remedy is another one.
     refuseLocked(options.stateDir);
     const removePath = await holdSocket(this.#api, options.apiSocket);
@@ -86,9 +93,13 @@ export class WaitingDriver implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#isKept) return;
-    // It has done nothing yet.
-    this.#process.child?.kill('SIGKILL');
+    hangUp(this.#process);
     this.#api.close();
+  }
+
+  #begin(place: AgentPlace | null): void {
+    this.#hasBegun = true;
+    tellPlace(this.#process, place);
   }
 }
 
@@ -112,6 +123,7 @@ async function keepDriver(first: DriverProcess, api: Fd, given: ServeOptions): P
       if (over.signal.aborted) return;
       startedAt = performance.now();
       process = spawnDriver(api);
+      tellPlace(process, null);
       tell(process, options);
       void answerOf(process).then((answer) => report(answer, log));
     }
@@ -147,12 +159,20 @@ async function begun(process: DriverProcess, options: ServeOptions): Promise<voi
   throw new SluiceError(answer.code, answer.message);
 }
 
+function tellPlace({ child }: DriverProcess, place: AgentPlace | null): void {
+  if (child !== undefined) channelOf(child).write(`${JSON.stringify(place)}\n`);
+}
+
 function tell({ child }: DriverProcess, options: ServeOptions): void {
-  if (child === undefined) return;
-  const stream = child.stdio[DRIVER_FDS.launcher] as Socket;
-  // One that has ended meanwhile does not answer either.
-  stream.on('error', () => {});
-  stream.end(JSON.stringify(options));
+  if (child !== undefined) channelOf(child).end(JSON.stringify(options));
+}
+
+function hangUp({ child }: DriverProcess): void {
+  if (child !== undefined) channelOf(child).destroy();
+}
+
+function channelOf(child: ChildProcess): Socket {
+  return child.stdio[DRIVER_FDS.launcher] as Socket;
 }
 
 function spawnDriver(api: Fd): DriverProcess {
@@ -161,6 +181,7 @@ function spawnDriver(api: Fd): DriverProcess {
     const child = spawn(process.execPath, [DRIVER_MAIN], {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe', api.number],
       detached: true,
+      env: withoutCertificates(),
     });
     const ended = new Promise<string>((resolve) => {
       child.once('error', (error) => resolve(notBegun(error)));
@@ -169,7 +190,10 @@ function spawnDriver(api: Fd): DriverProcess {
         else resolve(signal === null ? `with exit code ${code}` : `by ${signal}`);
       });
     });
-    return { child: child.pid === undefined ? undefined : child, ended };
+    if (child.pid === undefined) return { child: undefined, ended };
+    // One that has ended meanwhile does not answer either.
+    channelOf(child).on('error', () => {});
+    return { child, ended };
   } catch (error) {
     // Some errnos are thrown, the others emitted.
     return { child: undefined, ended: Promise.resolve(notBegun(error)) };
@@ -186,10 +210,11 @@ async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> 
   );
   const answers = [end];
   if (child !== undefined) {
-    const lines = createInterface({ input: child.stdio[DRIVER_FDS.launcher] as Socket });
+    const lines = createInterface({ input: channelOf(child) });
     answers.push(new Promise((resolve) => lines.once('line', resolve)));
   }
-  return answerSchema.parse(JSON.parse(await Promise.race(answers)));
+  // It is trusted as this process itself.
+  return JSON.parse(await Promise.race(answers)) as DriverAnswer;
 }
 
 function report(answer: DriverAnswer, log: Log): void {

@@ -31,9 +31,13 @@ export class Gate {
     return ['/bin/sh', '-c', SCRIPT, this.#path, ...command];
   }
 
-  /** Resolves with true once the shell waits at the gate, with false when `isOver` says so first. */
-  async reached(isOver: () => boolean): Promise<boolean> {
+  /**
+   * Resolves with true once the shell waits at the gate, with false when `isOver` says so first;
+   * calls `meanwhile` every few milliseconds.
+   */
+  async reached(isOver: () => boolean, meanwhile: () => void): Promise<boolean> {
     while (!isOver()) {
+      meanwhile();
       try {
         this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_NONBLOCK);
         unlinkSync(this.#path);

@@ -3,12 +3,12 @@ import { rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
-import { createApiClient } from '../api/client.js';
 import { logOptions } from '../log/options.js';
 import { parseMetricsListen } from '../metrics/listen.js';
 import { driverOptions } from './driver-options.js';
 import { Gate } from './gate.js';
-import { allValues, type CommandLine, lastValue, wordsWithout } from './options.js';
+import { emergingChild } from './namespaces.js';
+import { allValues, type CommandLine, isTrue, lastValue, wordsWithout } from './options.js';
 import { stopSignal } from './signals.js';
 import { apiSocketOf, assertOwn, childContextOf, movedApiSocketOf } from './state-dir.js';
 import { supervise } from './supervise.js';
@@ -60,6 +60,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   using _ = stopSignal();
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
+  const bearsClients = driver.sourceIPTransparent !== false;
+  const detachesNetns = isTrue(lastValue(line, 'detach-netns'));
   let isMoved = false;
   const gate = new Gate(stateDir);
   try {
@@ -73,11 +75,14 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
       ],
       env: process.env,
       gate,
+      lookAhead: (pid) => {
+        const child = emergingChild(pid, stateDir, detachesNetns);
+        return child && { child, bearsClients };
+      },
       serve: async (waiting) => {
         await rename(apiSocketOf(stateDir), upstreamApi);
         isMoved = true;
-        const { networkDriver } = await createApiClient(upstreamApi).info();
-        const child = childContextOf(stateDir, networkDriver?.childIP);
+        const child = childContextOf(stateDir);
         const apiSocket = apiSocketOf(stateDir);
         const served = { child, stateDir, apiSocket, upstreamApi, publish };
         return waiting.keep({ ...served, driver, log, metricsListen });

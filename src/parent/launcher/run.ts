@@ -9,6 +9,7 @@ import type { TcpAddress } from '../metrics/listen.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
 import { Gate } from './gate.js';
 import { bringLoopbackUp } from './loopback.js';
+import { canBeEntered } from './namespaces.js';
 import { stopSignal } from './signals.js';
 import { apiSocketOf, assertOwn } from './state-dir.js';
 import { supervise } from './supervise.js';
@@ -41,12 +42,14 @@ export async function run({
   using _ = stopSignal();
   const { stateDir, made } = makeStateDir(given);
   const gate = new Gate(stateDir);
+  const bearsClients = driver.sourceIPTransparent !== false;
   let inNamespaces = false;
   try {
     const code = await supervise({
       command: [...UNSHARE, ...gate.hold(command)],
       env: { ...process.env, ROOTLESSKIT_STATE_DIR: stateDir },
       gate,
+      lookAhead: (pid) => (canBeEntered({ pid }) ? { child: { pid }, bearsClients } : undefined),
       serve: async (waiting, pid) => {
         inNamespaces = true;
         await bringLoopbackUp({ pid });

@@ -53,16 +53,8 @@ export function readChildPid(stateDir: string): number {
 }
 
 /** Where the namespaces of the rootlesskit with that state directory are. */
-export function childContextOf(
-  stateDir: string,
-  ip: string | undefined,
-  pid = readChildPid(stateDir),
-): ChildContext {
+export function childContextOf(stateDir: string, pid = readChildPid(stateDir)): ChildContext {
   // A bind mount that only the child's mount namespace shows (rootlesskit --detach-netns).
   const netnsPath = `/proc/${pid}/root${join(stateDir, 'netns')}`;
-  return {
-    pid,
-    ...(existsSync(netnsPath) && { netnsPath }),
-    ...(ip && { ip }),
-  };
+  return { pid, ...(existsSync(netnsPath) && { netnsPath }) };
 }

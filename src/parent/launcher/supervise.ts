@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import type { Running, WaitingDriver } from './driver-process.js';
+import type { AgentPlace } from '../early-agent.js';
+import { type Running, WaitingDriver } from './driver-process.js';
 import type { Gate } from './gate.js';
 import { withCallersSettings } from './callers-settings.js';
 import { forwardSignals } from './signals.js';
@@ -11,6 +12,8 @@ export interface Supervised {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly gate: Gate;
+  /** Where an agent may be started before the namespaces are complete; undefined until it may. */
+  readonly lookAhead: (pid: number) => AgentPlace | undefined;
   /** Called once the namespaces are there: tells the driver, which has started meanwhile, of them. */
   readonly serve: (driver: WaitingDriver, pid: number) => Promise<Running>;
 }
@@ -21,7 +24,8 @@ export interface Supervised {
  *
  * When the driver can't start or go on, the program is ended and the driver's error thrown.
  */
-export async function supervise({ command, env, gate, serve }: Supervised): Promise<number> {
+export async function supervise(supervised: Supervised): Promise<number> {
+  const { command, env, gate, lookAhead, serve } = supervised;
   const [file = '', ...args] = withCallersSettings(command);
   const child = spawn(file, args, { stdio: 'inherit', env });
   const exit = exitOf(child);
@@ -33,12 +37,12 @@ export async function supervise({ command, env, gate, serve }: Supervised): Prom
     let serving: Running;
     let isReached = false;
     try {
-      // Only now: it is loaded while the program starts.
-      const { WaitingDriver } = await import('./driver-process.js');
       using driver = new WaitingDriver();
-      if (!(await gate.reached(isOver))) return await exit;
+      const pid = child.pid ?? 0;
+      const look = () => driver.beginAgent(() => lookAhead(pid));
+      if (!(await gate.reached(isOver, look))) return await exit;
       isReached = true;
-      serving = await serve(driver, child.pid ?? 0);
+      serving = await serve(driver, pid);
     } catch (error) {
       // Without the namespaces it could not but fail.
       const wasOver = isOver();

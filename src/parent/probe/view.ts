@@ -45,9 +45,9 @@ export interface Driver {
 /** Undefined where this process is inside itself: what it asks is no address of the host. */
 export async function readDriver(api: ApiClient): Promise<Driver | undefined> {
   const [info, ports] = await Promise.all([api.info(), api.listPorts()]);
-  const { stateDir, networkDriver, childPID } = info;
+  const { stateDir, childPID } = info;
   if (userNamespace(childPID) === userNamespace('self')) return undefined;
-  return { ports, child: childContextOf(stateDir, networkDriver?.childIP, childPID) };
+  return { ports, child: childContextOf(stateDir, childPID) };
 }
 
 /** @throws SluiceError as `probe`; what keeps it from looking inside goes to `onFailure` instead */

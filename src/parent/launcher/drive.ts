@@ -1,0 +1,61 @@
+/** What the driver's process does once it knows what to serve. */
+
+import { writeSync } from 'node:fs';
+import { messageOf, SluiceError } from '../../msg/errors.js';
+import { openPidfd } from '../../msg/pidfd.js';
+import * as linux from '../../msg/linux.js';
+import type { EarlyAgent } from '../early-agent.js';
+import { Log } from '../log/log.js';
+import { Poller } from '../poller.js';
+import { serve, type ServeOptions } from '../serve.js';
+import { lockStateDir } from '../state-lock.js';
+import { DRIVER_FDS } from './driver-fds.js';
+import type { DriverAnswer } from './driver-process.js';
+import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
+
+function answer(message: DriverAnswer): void {
+  try {
+    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(message)}\n`);
+  } catch {
+    // The launcher is gone, or has started this one in place of another and does not wait.
+  }
+}
+
+/** Resolves when this process is told to end, or nothing is left to serve. */
+async function endOf(pid: number): Promise<void> {
+  using child = openPidfd(pid);
+  const poller = new Poller();
+  await new Promise<void>((resolve) => {
+    poller.add(child.number, linux.EPOLLIN, () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+  await poller.close();
+}
+
+/**
+ * Resolves when there is nothing left to serve, or nothing could be served: the launcher is told.
+ *
+ * @param early is ended when it is not of use
+ */
+export async function drive(given: ServeOptions, early?: EarlyAgent): Promise<void> {
+  const options = { ...given, driver: { ...given.driver, ...takeReload() } };
+  try {
+    const log = new Log(options.log);
+    using _ = lockStateDir(options.stateDir, (event) => log.event(event));
+    const end = endOf(options.child.pid);
+    const successor = {
+      check: checkInstalled,
+      become: (limitMs: number) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),
+    };
+    const serving = await serve(options, successor, early);
+    await early?.end();
+    answer({ ready: true });
+    await Promise.race([end, serving.ended]);
+    await serving.close();
+  } catch (error) {
+    await early?.end();
+    const code = error instanceof SluiceError ? error.code : 'ERR_DRIVER';
+    answer({ code, message: messageOf(error) });
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * rootlesskit's child while rootlesskit still starts. It has its namespaces some 50 ms before the
+ * network in there is complete, which is when rootlesskit tells of it.
+ *
+ * This is a look ahead, for what may be done in vain: in the end its state directory says which
+ * process it is. Where the kernel does not list a process's children nothing is seen.
+ */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import type { ChildContext } from '../../msg/port.js';
+import { netnsFile } from '../nsenter.js';
+import { childContextOf } from './state-dir.js';
+
+/**
+ * Undefined until a process can enter its namespaces with full rights.
+ *
+ * @param detachesNetns it stays in our network namespace, and the other one is in the state directory
+ */
+export function emergingChild(
+  rootlesskit: number,
+  stateDir: string,
+  detachesNetns: boolean,
+): ChildContext | undefined {
+  return childrenOf(rootlesskit)
+    .map((pid) => childContextOf(stateDir, pid))
+    .find((child) => detachesNetns === (child.netnsPath !== undefined) && canBeEntered(child));
+}
+
+/** Whether the namespaces are others than ours, and the ids in there are set. */
+export function canBeEntered(child: ChildContext): boolean {
+  try {
+    return hasIds(child.pid) && isAnother(netnsFile(child), 'net');
+  } catch {
+    // It has ended, or is not ours to look into: a program on the way there.
+    return false;
+  }
+}
+
+/** A user namespace of its own with its ids: newgidmap is what comes last. */
+function hasIds(pid: number): boolean {
+  const hasOwn = isAnother(`/proc/${pid}/ns/user`, 'user');
+  return hasOwn && readFileSync(`/proc/${pid}/gid_map`, 'utf8') !== '';
+}
+
+/** False for the empty file that a namespace is about to be mounted on, too. */
+function isAnother(file: string, type: 'user' | 'net'): boolean {
+  const own = statSync(`/proc/self/ns/${type}`);
+  const { dev, ino } = statSync(file);
+  return dev === own.dev && ino !== own.ino;
+}
+
+/** Of all of its threads: proc_pid_task(5), `children`. */
+function childrenOf(pid: number): number[] {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const lists = threads.map((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8'));
+    return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+  } catch {
+    return [];
+  }
+}
