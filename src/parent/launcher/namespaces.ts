@@ -6,7 +6,7 @@
  * process it is. Where the kernel does not list a process's children nothing is seen.
  */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { ChildContext } from '../../msg/port.js';
 import { netnsFile } from '../nsenter.js';
 import { childContextOf } from './state-dir.js';
@@ -22,6 +22,7 @@ export function emergingChild(
   detachesNetns: boolean,
 ): ChildContext | undefined {
   return childrenOf(rootlesskit)
+    .filter((pid) => isSameProgram(pid, rootlesskit))
     .map((pid) => childContextOf(stateDir, pid))
     .find((child) => detachesNetns === (child.netnsPath !== undefined) && canBeEntered(child));
 }
@@ -32,6 +33,16 @@ export function canBeEntered(child: ChildContext): boolean {
     return hasIds(child.pid) && isAnother(netnsFile(child), 'net');
   } catch {
     // It has ended, or is not ours to look into: a program on the way there.
+    return false;
+  }
+}
+
+/** As the child is: the programs that set its network up are in its namespaces for a moment, too. */
+function isSameProgram(pid: number, other: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) === readlinkSync(`/proc/${other}/exe`);
+  } catch {
+    // It has ended, or is of another user's.
     return false;
   }
 }
