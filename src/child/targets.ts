@@ -118,6 +118,11 @@ export class Targets implements Expiring {
     this.#askIfDue();
   }
 
+  /** A flow goes on where no rule led it, perhaps: one may have come since. */
+  goesOn(now: number): void {
+    this.#askIfDue(now);
+  }
+
   /** Whether flows are still sent there. */
   has(address: Uint8Array): boolean {
     return includes(this.#addresses, address);
@@ -130,8 +135,8 @@ export class Targets implements Expiring {
     for (const flow of this.#waiting.splice(0)) flow.connect();
   }
 
-  #askIfDue(): void {
-    if (this.#isAsking || performance.now() < this.#askAt) return;
+  #askIfDue(now = performance.now()): void {
+    if (this.#isAsking || now < this.#askAt) return;
     this.#isAsking = true;
     if (!this.#ask()) this.unanswered();
   }

@@ -47,6 +47,22 @@ describe('the target of a port', () => {
     expect(targets.generation).toBe(1);
   });
 
+  it('that no rule names is asked about again while its flows go on, and no more once one does', () => {
+    const { targets, answer, asked } = started();
+    answer();
+    const before = asked();
+    targets.goesOn(performance.now());
+    expect(asked()).toBe(before);
+    vi.advanceTimersByTime(SECOND_MS);
+    targets.goesOn(performance.now());
+    targets.goesOn(performance.now());
+    expect(asked()).toBe(before + 1);
+    answer(CONTAINER);
+    vi.advanceTimersByTime(600 * SECOND_MS);
+    targets.goesOn(performance.now());
+    expect(asked()).toBe(before + 1);
+  });
+
   it('that has changed is another generation, and is asked about soon again', () => {
     const { targets, answer, asked } = started();
     for (let round = 0; round < 5; round++) answer(CONTAINER);

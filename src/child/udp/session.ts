@@ -178,6 +178,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
     const { targets } = this.port;
     const { server } = this.#dialling;
     const now = performance.now();
+    targets.goesOn(now);
     if (server !== undefined && now - this.#heardAt > SILENCE_MS) targets.silent(server);
     if (this.#generation === targets.generation) return;
     this.#generation = targets.generation;
