@@ -132,8 +132,8 @@ export function foundProcess(pid: number, pidfd: Fd, poller: Poller): RunningPro
 }
 
 /**
- * Agents in the child's network namespace but for `own`, the youngest first. No process of the namespaces can
- * pass for one: they can't get back into our mount namespace.
+ * Agents in the child's network namespace but for `own`, the youngest first. No process of the
+ * namespaces can pass for one: they can't get back into our mount namespace.
  */
 export function findAgents(child: ChildContext, own?: number): { pid: number; pidfd: Fd }[] {
   const netns = identityOf(netnsFile(child));

@@ -21,7 +21,8 @@ import {
   type SpawnedAgent,
   spawnAgent,
 } from './agent-process.js';
-import type { AgentPlace, EarlyAgent } from './early-agent.js';
+import type { AgentPlace } from './agent-place.js';
+import type { EarlyAgent } from './early-agent.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold disk or a busy processor. */

@@ -21,6 +21,7 @@ import type { AgentStats } from '../msg/stats.js';
 import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
 import type { AgentOptions, AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
+import { placeIn } from './agent-place.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
@@ -218,9 +219,8 @@ export class Driver implements ParentDriver {
     const poller = new Poller();
     const resolver = new DnatResolver(child, { onProblem: (error) => this.#emit(problem(error)) });
     const agents = new Agents({
-      child,
+      ...placeIn(child, this.#options),
       count: this.#agentCount,
-      bearsClients: this.#options.sourceIPTransparent !== false,
       early: this.#options.early,
       poller,
       calls: {

@@ -7,15 +7,8 @@
  */
 
 import { kill } from '../msg/pidfd.js';
-import type { ChildContext } from '../msg/port.js';
+import type { AgentPlace } from './agent-place.js';
 import { type SpawnedAgent, spawnAgent } from './agent-process.js';
-
-/** What an agent is started for. */
-export interface AgentPlace {
-  readonly child: ChildContext;
-  /** Leaves it the rights to use clients' addresses as its own. */
-  readonly bearsClients: boolean;
-}
 
 export class EarlyAgent {
   readonly #place: AgentPlace;

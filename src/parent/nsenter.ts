@@ -42,7 +42,7 @@ export function nsenterOptions(child: Enterable): string[] {
   return ['--preserve-credentials', `--user=${usernsFile(child)}`, `--net=${netnsFile(child)}`];
 }
 
-function usernsFile({ pid, usernsPath }: Enterable): string {
+export function usernsFile({ pid, usernsPath }: Enterable): string {
   return usernsPath ?? `/proc/${pid}/ns/user`;
 }
 

@@ -158,9 +158,10 @@ export class PortTable implements Manager {
         !server.has(port.status.id),
     );
     const failures = await Promise.all(
-      lacking.map(async ({ status, sockets, resolution }) => {
+      lacking.map(async (port) => {
+        const { status, sockets, resolution } = port;
         try {
-          await server.addPort(this.#agentPort(status), numbers(sockets), resolution);
+          await server.addPort(this.#agentPort(status, port.slot), numbers(sockets), resolution);
           return [];
         } catch (error) {
           return [`the agent could not take port ${status.id}: ${messageOf(error)}`];
@@ -193,7 +194,7 @@ export class PortTable implements Manager {
     this.continueAfter(id);
     try {
       port.sockets = await listenAll(spec);
-      const handed = [this.#agentPort(status), numbers(port.sockets)] as const;
+      const handed = [this.#agentPort(status, slot), numbers(port.sockets)] as const;
       await this.#servers.ask((server) => server.addPort(...handed), slot);
       port.state = 'open';
       this.#onChanged();
@@ -226,11 +227,10 @@ export class PortTable implements Manager {
     return transportOf(spec.proto) === 'udp' ? found % this.#servers.count : undefined;
   }
 
-  #agentPort(status: Status): AgentPort {
-    const { id, spec } = status;
+  #agentPort({ id, spec }: Status, slot: number | undefined): AgentPort {
     const dial = dialAddresses(spec);
     const mayHaveRule = dial.some(({ ip }) => isLoopback(ip));
-    const isShared = this.#servers.count > 1 && this.#slotOf(status) === undefined;
+    const isShared = this.#servers.count > 1 && slot === undefined;
     return { id, proto: spec.proto, dial, mayHaveRule, isShared, spec: JSON.stringify(spec) };
   }
 }

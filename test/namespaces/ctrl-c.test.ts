@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { tool, userNamespaces } from '../harness/needs.js';
-import { pathWith } from '../harness/paths.js';
+import { pathWith, which } from '../harness/paths.js';
 import { assertFree, freePort } from '../harness/ports.js';
 import { commandsFolder, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
@@ -126,6 +126,22 @@ describeWith([userNamespaces, tool('strace'), tool('rootlesskit')], 'Ctrl-C in t
     const { code } = await outputOf([...interruptedAt('mkdir', trace), ...command], { env });
     expect(code).toBe(130);
     expect(readFileSync(trace, 'utf8')).toMatch(/sluice-run-[^]*SIGINT/);
+    expect(readdirSync(join(home, 'run'))).toEqual([]);
+  });
+
+  it('of the set-up of the namespaces: no tool that it ended is blamed', async () => {
+    const tools = join(home, 'tools');
+    mkdirSync(tools);
+    // Both are there when the launcher looks, and the shell that the signal goes on to is not over.
+    const script = `#!/bin/sh
+      case "$*" in *loopback*) ;; *) exec ${which('nsenter')} "$@" ;; esac
+      kill -STOP "$PPID"; kill -INT "$PPID"
+      (sleep 0.2; kill -CONT "$PPID") >/dev/null 2>&1 &
+      exit 1`;
+    writeFileSync(join(tools, 'nsenter'), script, { mode: 0o755 });
+    const command = sluice('run', '--', 'sleep', '60');
+    const path = { ...env, PATH: [tools, pathWith()].join(delimiter) };
+    expect(await outputOf(command, { env: path })).toMatchObject({ code: 130, stderr: '' });
     expect(readdirSync(join(home, 'run'))).toEqual([]);
   });
 });

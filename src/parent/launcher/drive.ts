@@ -2,6 +2,7 @@
 
 import { writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../../msg/errors.js';
+import type { Fd } from '../../msg/fd.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
 import type { EarlyAgent } from '../early-agent.js';
@@ -22,8 +23,7 @@ function answer(message: DriverAnswer): void {
 }
 
 /** Resolves when this process is told to end, or nothing is left to serve. */
-async function endOf(pid: number): Promise<void> {
-  using child = openPidfd(pid);
+async function endOf(child: Fd): Promise<void> {
   const poller = new Poller();
   await new Promise<void>((resolve) => {
     poller.add(child.number, linux.EPOLLIN, () => resolve());
@@ -42,7 +42,8 @@ export async function drive(given: ServeOptions, early?: EarlyAgent): Promise<vo
   try {
     const log = new Log(options.log);
     using _ = lockStateDir(options.stateDir, (event) => log.event(event));
-    const end = endOf(options.child.pid);
+    using child = openPidfd(options.child.pid);
+    const end = endOf(child);
     const successor = {
       check: checkInstalled,
       become: (limitMs: number) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),

@@ -4,7 +4,8 @@
  */
 
 import { readFileSync, readSync } from 'node:fs';
-import { type AgentPlace, EarlyAgent } from '../early-agent.js';
+import type { AgentPlace } from '../agent-place.js';
+import { EarlyAgent } from '../early-agent.js';
 import type { ServeOptions } from '../serve.js';
 import { DRIVER_FDS } from './driver-fds.js';
 

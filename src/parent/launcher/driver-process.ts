@@ -2,12 +2,12 @@
  * The driver in a process of its own, next to the launcher that waits for the namespaces: one that
  * is killed is started again and goes on with the agents and ports that it finds.
  *
- * The first one is started while the namespaces are being made. On fd 3 the process is told, in a line
- * of JSON, where to start an agent before all else, or null; then what to serve, a ServeOptions as
- * JSON up to the end of the stream. It answers with a line of JSON once it serves or can't. Hung up
- * on before that it ends. SIGTERM ends it with all its ports; it ends by itself with its namespaces, and
- * goes on without its launcher. Fd 4 is the socket of the API, which the launcher holds as well, so
- * that callers can wait meanwhile.
+ * The first one is started while the namespaces are being made. On fd 3 the process is told, in a
+ * line of JSON, where to start an agent before all else, or null; then what to serve, a ServeOptions
+ * as JSON up to the end of the stream. It answers with a line of JSON once it serves or can't. Hung
+ * up on before that it ends. SIGTERM ends it with all its ports; it ends by itself with its
+ * namespaces, and goes on without its launcher. Fd 4 is the socket of the API, which the launcher
+ * holds as well, so that callers can wait meanwhile.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -16,7 +16,7 @@ import { createInterface } from 'node:readline';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
 import { holdSocket, unboundSocket } from '../api/socket.js';
-import type { AgentPlace } from '../early-agent.js';
+import type { AgentPlace } from '../agent-place.js';
 import { withoutCertificates } from '../node-env.js';
 import { programPath } from '../package-folder.js';
 import { pause } from '../pause.js';

@@ -14,9 +14,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_INTERVAL_MS = 5;
 
+// What `read` would say is that a signal interrupted it, which ends the shell.
 // The trap is for a command that can't be executed: rootlesskit's exit code for that is 1 too.
 const SCRIPT =
-  'mkfifo -m 600 "$0" && read -r sluice_gate <"$0" || exit 1; trap "exit 1" EXIT; exec "$@"';
+  'mkfifo -m 600 "$0" && { read -r sluice_gate <"$0"; } 2>/dev/null || exit 1; trap "exit 1" EXIT; exec "$@"';
 
 export class Gate {
   readonly #path: string;

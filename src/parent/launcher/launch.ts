@@ -5,6 +5,7 @@ import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { logOptions } from '../log/options.js';
 import { parseMetricsListen } from '../metrics/listen.js';
+import { placeIn } from '../agent-place.js';
 import { driverOptions } from './driver-options.js';
 import { Gate } from './gate.js';
 import { emergingChild } from './namespaces.js';
@@ -60,7 +61,6 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   using _ = stopSignal();
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
-  const bearsClients = driver.sourceIPTransparent !== false;
   const detachesNetns = isTrue(lastValue(line, 'detach-netns'));
   let isMoved = false;
   const gate = new Gate(stateDir);
@@ -77,7 +77,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
       gate,
       lookAhead: (pid) => {
         const child = emergingChild(pid, stateDir, detachesNetns);
-        return child && { child, bearsClients };
+        return child && placeIn(child, driver);
       },
       serve: async (waiting) => {
         await rename(apiSocketOf(stateDir), upstreamApi);

@@ -8,7 +8,7 @@
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { ChildContext } from '../../msg/port.js';
-import { netnsFile } from '../nsenter.js';
+import { netnsFile, usernsFile } from '../nsenter.js';
 import { childContextOf } from './state-dir.js';
 
 /**
@@ -30,7 +30,7 @@ export function emergingChild(
 /** Whether the namespaces are others than ours, and the ids in there are set. */
 export function canBeEntered(child: ChildContext): boolean {
   try {
-    return hasIds(child.pid) && isAnother(netnsFile(child), 'net');
+    return hasIds(child) && isAnother(netnsFile(child), 'net');
   } catch {
     // It has ended, or is not ours to look into: a program on the way there.
     return false;
@@ -48,9 +48,9 @@ function isSameProgram(pid: number, other: number): boolean {
 }
 
 /** A user namespace of its own with its ids: newgidmap is what comes last. */
-function hasIds(pid: number): boolean {
-  const hasOwn = isAnother(`/proc/${pid}/ns/user`, 'user');
-  return hasOwn && readFileSync(`/proc/${pid}/gid_map`, 'utf8') !== '';
+function hasIds(child: ChildContext): boolean {
+  const hasOwn = isAnother(usernsFile(child), 'user');
+  return hasOwn && readFileSync(`/proc/${child.pid}/gid_map`, 'utf8') !== '';
 }
 
 /** False for the empty file that a namespace is about to be mounted on, too. */

@@ -7,6 +7,7 @@ import type { DriverOptions } from '../driver.js';
 import type { LogOptions } from '../log/options.js';
 import type { TcpAddress } from '../metrics/listen.js';
 import { FORBIDDING_USER_NAMESPACES, readSysctl, setSysctl } from '../sysctl.js';
+import { placeIn } from '../agent-place.js';
 import { Gate } from './gate.js';
 import { bringLoopbackUp } from './loopback.js';
 import { canBeEntered } from './namespaces.js';
@@ -42,14 +43,13 @@ export async function run({
   using _ = stopSignal();
   const { stateDir, made } = makeStateDir(given);
   const gate = new Gate(stateDir);
-  const bearsClients = driver.sourceIPTransparent !== false;
   let inNamespaces = false;
   try {
     const code = await supervise({
       command: [...UNSHARE, ...gate.hold(command)],
       env: { ...process.env, ROOTLESSKIT_STATE_DIR: stateDir },
       gate,
-      lookAhead: (pid) => (canBeEntered({ pid }) ? { child: { pid }, bearsClients } : undefined),
+      lookAhead: (pid) => (canBeEntered({ pid }) ? placeIn({ pid }, driver) : undefined),
       serve: async (waiting, pid) => {
         inNamespaces = true;
         await bringLoopbackUp({ pid });

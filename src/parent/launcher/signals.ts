@@ -15,18 +15,25 @@ const FROM_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
  * whole group has reached it already. (Who sent a signal, Node.js does not tell: one that `kill`
  * sends to us alone while we are in the foreground of a terminal is taken for the terminal's.)
  * While `isHeld`, all are passed on: the terminal's may have come before the child was there, and
- * nothing runs in it yet that a second one would disturb.
- * Returns what ends it.
+ * nothing runs in it yet that a second one would disturb. `first` is the one that came first.
  */
-export function forwardSignals(child: ChildProcess, isHeld: () => boolean): () => void {
+export function forwardSignals(
+  child: ChildProcess,
+  isHeld: () => boolean,
+): Disposable & { readonly first: () => NodeJS.Signals | undefined } {
+  let first: NodeJS.Signals | undefined;
   const forward = (signal: NodeJS.Signals) => {
+    first ??= signal;
     if (isHeld() || !(FROM_KEYS.includes(signal) && inForeground())) {
       child.kill(signal);
     }
   };
   for (const signal of FORWARDED) process.on(signal, forward);
-  return () => {
-    for (const signal of FORWARDED) process.off(signal, forward);
+  return {
+    first: () => first,
+    [Symbol.dispose]: () => {
+      for (const signal of FORWARDED) process.off(signal, forward);
+    },
   };
 }
 

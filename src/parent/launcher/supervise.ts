@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import type { AgentPlace } from '../early-agent.js';
+import type { AgentPlace } from '../agent-place.js';
 import { type Running, WaitingDriver } from './driver-process.js';
 import type { Gate } from './gate.js';
 import { withCallersSettings } from './callers-settings.js';
@@ -30,7 +30,7 @@ export async function supervise(supervised: Supervised): Promise<number> {
   const child = spawn(file, args, { stdio: 'inherit', env });
   const exit = exitOf(child);
   let isHeld = true;
-  const stopForwarding = forwardSignals(child, () => isHeld);
+  using signals = forwardSignals(child, () => isHeld);
   try {
     await once(child, 'spawn');
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
@@ -51,6 +51,9 @@ export async function supervise(supervised: Supervised): Promise<number> {
       if (!isReached) child.kill('SIGTERM');
       const code = await exit;
       if (wasOver) return code;
+      // The terminal's signals end the tools that were started here, too, and those may come first.
+      const signal = signals.first();
+      if (signal !== undefined) return codeOf(signal);
       throw error;
     }
     isHeld = false;
@@ -58,7 +61,6 @@ export async function supervise(supervised: Supervised): Promise<number> {
     return await serveUntil(exit, serving, child);
   } finally {
     gate.close();
-    stopForwarding();
   }
 }
 
@@ -77,7 +79,11 @@ async function serveUntil(
 function exitOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+      resolve(code ?? (signal === null ? 128 : codeOf(signal)));
     });
   });
+}
+
+function codeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
 }
