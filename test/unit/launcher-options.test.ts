@@ -6,6 +6,7 @@ import {
   lastValue,
   parseCommandLine,
   parseHelp,
+  parsePlainCommandLine,
   wordsWithout,
 } from '../../src/parent/launcher/options.js';
 
@@ -148,6 +149,36 @@ describe("rootlesskit's command line", () => {
         const rest = args.slice(options.length);
         expect(options).toEqual(args.slice(0, options.length));
         expect(line.command).toEqual(rest[0] === '--' ? rest.slice(1) : rest);
+      }),
+    );
+  });
+
+  it("is read without its help where that makes no difference, as dockerd-rootless.sh's", () => {
+    const args = ['--net=slirp4netns', '--disable-host-loopback', '--state-dir=/x', 'sh', '--x'];
+    expect(parsePlainCommandLine(args)).toEqual(parse(...args));
+    expect(parsePlainCommandLine(args)).toMatchObject({ command: ['sh', '--x'] });
+  });
+
+  it.each([
+    [['--disable-host-loopback', 'sh']],
+    [['--debug', '--', 'sh']],
+    [['--net', 'host', '--state-dir=/x', 'sh']],
+    [['--state-dir=/x']],
+    [['sh', '--state-dir=/x']],
+    [[]],
+  ])('takes its help for %j', (args) => {
+    expect(parsePlainCommandLine(args)).toBeUndefined();
+  });
+
+  it('means the same without its help, if anything', () => {
+    const names = [...TABLE].map(([name, takesValue]) => (takesValue ? `${name}=x` : name));
+    const option = fc.constantFrom(...names).map((name) => `--${name}`);
+    const words = fc.constantFrom('--', '-', 'sh', '--net=y');
+    fc.assert(
+      fc.property(fc.array(option), fc.array(words), (options, rest) => {
+        const args = [...options, ...rest];
+        const read = parse(...args);
+        expect(parsePlainCommandLine(args) ?? read).toEqual(read);
       }),
     );
   });

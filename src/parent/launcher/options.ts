@@ -3,7 +3,7 @@
  * after `=` or in the next argument, and the first argument that is no option begins the command.
  *
  * Which options there are, and which of them take a value, is what the installed rootlesskit says
- * in its own --help: every version has others.
+ * in its own --help: every version has others. Most command lines can be read without asking it.
  */
 
 /** Names without dashes, and whether the option takes a value. */
@@ -65,6 +65,18 @@ export function parseCommandLine(
     at += words.length;
   }
   return { options, command: [] };
+}
+
+/**
+ * A command line that means the same whichever options take a value: the last word before the
+ * command has its value after `=`, and no other option is followed by a word without a dash.
+ * Undefined for others. Whether rootlesskit knows the options is left to it.
+ */
+export function parsePlainCommandLine(args: readonly string[]): CommandLine | undefined {
+  const end = args.findIndex((word) => !word.startsWith('-') || word === '-' || word === '--');
+  if (end < 1 || args[end - 1]?.includes('=') !== true) return undefined;
+  const names = args.slice(0, end).map((word) => /^--?([^=]*)/.exec(word)?.[1] ?? '');
+  return parseCommandLine(args, new Map(names.map((name) => [name, false])));
 }
 
 /** The value that counts of an option given once or more. */

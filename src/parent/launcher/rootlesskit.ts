@@ -11,6 +11,7 @@ import {
   lastValue,
   parseCommandLine,
   parseHelp,
+  parsePlainCommandLine,
 } from './options.js';
 import { type CommandLine, wordsWithout } from './options.js';
 
@@ -54,6 +55,11 @@ export async function launchRootlesskit(args: readonly string[]): Promise<number
   const real = findRootlesskit(process.env);
   // What is not even mentioned can't be asked for: spares the common case the question.
   if (!args.some((word) => /^(?:--?port-driver=)?sluice$/.test(word))) return become(real, args);
+  const plain = parsePlainCommandLine(args);
+  if (plain !== undefined && isToRun(plain)) {
+    const { launch } = await import('./launch.js');
+    return launch(real, plain);
+  }
   // What is most likely needed next is loaded meanwhile.
   const [help, { launch }] = await Promise.all([helpOf(real), import('./launch.js')]);
   const line = parseCommandLine(args, new Map([...parseHelp(help), ...OUR_OPTIONS]));
@@ -68,6 +74,16 @@ export async function launchRootlesskit(args: readonly string[]): Promise<number
     return become(real, wordsWithout(line, 'port-driver'));
   }
   return launch(real, line);
+}
+
+/** Whether a command is to be run, with our port driver; false where `--help` has to tell. */
+function isToRun(line: CommandLine): boolean {
+  const asks = ['help', 'h', 'version', 'v', 'print-semver'];
+  return (
+    lastValue(line, 'port-driver') === 'sluice' &&
+    line.command.length > 0 &&
+    allValues(line, ...asks).length === 0
+  );
 }
 
 /** Whether rootlesskit runs nothing: it is asked for its version, or has no command. */

@@ -41,11 +41,12 @@ export async function setUpSourceAddressing(
     setUpRouting(tools),
     setUpSysctls(tools),
   ]);
-  // Only now is conntrack sure to be there: the rules load it.
-  const undoConntrack = await extendConntrack(tools, udpTimeouts);
+  // Only now is conntrack sure to be there: the rules load it. Nobody waits for this: it is done long
+  // before a session is as old.
+  const extended = extendConntrack(tools, udpTimeouts);
   const undo = async () => {
     await Promise.all([
-      undoConntrack(),
+      extended.then((undoConntrack) => undoConntrack()),
       firewall.via === 'none' ? undefined : removeFirewall(tools, firewall.via),
       removeRouting(tools),
       restoreSysctls(tools, sysctls, routing.leftover),
