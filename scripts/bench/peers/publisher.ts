@@ -23,6 +23,8 @@ export interface Publisher {
   readonly address?: string;
   /** Names of processes in its tree that carry no forwarded byte. */
   readonly ignored?: readonly string[];
+  /** Resolves once it has all its processes, where that is later than its first answer. */
+  readonly settled?: (apiSocket: string, signal: AbortSignal) => Promise<void>;
 }
 
 export async function startPublisher(publisher: Publisher, turn: Turn): Promise<RunningPeer> {
@@ -41,6 +43,7 @@ export async function startPublisher(publisher: Publisher, turn: Turn): Promise<
   const { pid, serversPid, stop } = launched;
   try {
     await waitForEcho(ports.echo, turn);
+    await publisher.settled?.(apiSocket, turn.signal);
   } catch (error) {
     await stop();
     throw error;

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Peer } from './peer.js';
 import { missingProgram } from './namespace.js';
+import { settled } from '../settled.js';
 import { startPublisher } from './publisher.js';
 
 const MAIN = fileURLToPath(new URL('../../../dist/parent/cli/main.js', import.meta.url));
@@ -27,7 +28,8 @@ function sluicePeer(name: string, description: string, ...options: readonly stri
     start: (turn) => {
       const stateDir = `${turn.runtimeFolder}/sluice`;
       const wrapper = [process.execPath, MAIN, 'run', '--state-dir', stateDir, ...options] as const;
-      return startPublisher({ wrapper, separator: ['--'], stateDir, portDriver: 'sluice' }, turn);
+      const separator = ['--'];
+      return startPublisher({ wrapper, separator, stateDir, portDriver: 'sluice', settled }, turn);
     },
   };
 }

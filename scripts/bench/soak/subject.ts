@@ -7,7 +7,7 @@ import { type Docker, sluiceOptions, startDocker } from '../../../test/harness/d
 import { docker as dockerNeed } from '../../../test/harness/needs.js';
 import { type Program, start } from '../../../test/harness/processes.js';
 import { sluice } from '../../../test/harness/sluice.js';
-import { until } from '../../../test/harness/wait.js';
+import { settled } from '../settled.js';
 import { BEHIND } from './load.js';
 
 const READY_MS = 30_000;
@@ -58,10 +58,7 @@ async function subjectOf(
   apiSocket: string,
   docker: Docker | undefined,
 ): Promise<Subject> {
-  const api = createApiClient(apiSocket);
-  const hasSpare = async () =>
-    (await api.info()).portDriver?.agents?.running.some(({ state }) => state === 'spare');
-  await until(hasSpare, READY_MS, 'all processes that it will have');
-  const { childPID: childPid } = await api.info();
+  await settled(apiSocket);
+  const { childPID: childPid } = await createApiClient(apiSocket).info();
   return { launcher, apiSocket, childPid, docker };
 }
