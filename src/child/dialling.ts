@@ -26,6 +26,8 @@ export class Dialling {
   readonly #targets: Targets;
   /** As a sockaddr. */
   readonly #client: Uint8Array;
+  /** On the clock of performance.now(). */
+  readonly startedAt = performance.now();
   #servers: readonly Uint8Array[] = [];
   #at = 0;
   /** Why this attempt doesn't bear the client's address; undefined if it does. */

@@ -13,13 +13,16 @@
  *   stream must not be mistaken for a FIN. SO_ERROR is therefore read while connecting only:
  *   reading it consumes the error, and the recv after it would return 0.
  * - An open flow has no timeout; keepalive probes find clients that vanished.
+ * - Most flows are idle, so what each holds is kept small: no object where a number or a string
+ *   will do, nothing of the time before it was open.
  * - Edges may come in any state. Handlers only record them and move the state on; fds are closed by
  *   the reactor at the end of the turn.
  */
 
 import type { FlowState } from '../msg/flows.js';
 import * as linux from '../msg/linux.js';
-import type { Expiring } from './deadlines.js';
+import { packSockAddr, unpackSockAddr } from '../msg/sockaddr.js';
+import { type Expiring, wholeMs } from './deadlines.js';
 import type { Task } from './reactor.js';
 import type { Connections, ListeningPort } from './connections.js';
 import { type ConnectTo, Dialling } from './dialling.js';
@@ -43,10 +46,14 @@ export class Flow implements Task, Expiring, Observable {
   readonly #client: Side;
   readonly #server: Side;
   #state: State = 'connecting';
-  readonly #dialling: Dialling;
-  readonly #address: Uint8Array;
-  readonly #acceptedAt = performance.now();
-  #activeAt = this.#acceptedAt;
+  /** While connecting. */
+  #dialling: Dialling | undefined;
+  /** The client's sockaddr, packed. */
+  readonly #address: string;
+  /** The sockaddr of the server that was dialled last. */
+  #dialled: Uint8Array | undefined;
+  readonly #acceptedAt: number;
+  #activeAt: number;
   #isBulk = false;
   #resetAt = 0;
 
@@ -59,10 +66,12 @@ export class Flow implements Task, Expiring, Observable {
   ) {
     this.#connections = connections;
     this.#port = port;
-    this.#address = address;
+    this.#address = packSockAddr(address);
     const connectTo: ConnectTo = (server, source) =>
       connections.connectTo(server, source, clientFd);
     this.#dialling = new Dialling(connectTo, connections.sources, port.targets, address);
+    this.#acceptedAt = wholeMs(this.#dialling.startedAt);
+    this.#activeAt = this.#acceptedAt;
     const up = connections.newPump(port, port.counters.in);
     const down = connections.newPump(port, port.counters.out);
     this.#client = new Side(this, up, down);
@@ -82,8 +91,8 @@ export class Flow implements Task, Expiring, Observable {
     const [up, down] = [this.#client.out, this.#server.out];
     return {
       id: this.#id,
-      client: this.#address,
-      server: this.#dialling.server,
+      client: unpackSockAddr(this.#address),
+      server: this.#dialled,
       state: this.#shownState,
       startedAt: this.#acceptedAt,
       activeAt: this.#activeAt,
@@ -102,27 +111,29 @@ export class Flow implements Task, Expiring, Observable {
 
   /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
   connect(): void {
-    if (this.#dialling.isReady(this)) this.#attempt();
+    const dialling = this.#dialling as Dialling;
+    if (dialling.isReady(this)) this.#attempt(dialling);
   }
 
-  #attempt(): void {
-    const fd = this.#dialling.next();
+  #attempt(dialling: Dialling): void {
+    const fd = dialling.next();
     if (fd === undefined) {
-      this.#connections.refused(this.#port, this.#address);
+      this.#connections.refused(this.#port, unpackSockAddr(this.#address));
       return this.#abort();
     }
+    this.#dialled = dialling.server;
     if (fd < 0) return this.#shed(fd);
     this.#server.fd = fd;
     const { reactor, connecting, connectingAsClient } = this.#connections;
     const watched = reactor.add(fd, EDGES, this.#server);
     if (watched < 0) return this.#shed(watched);
-    (this.#dialling.bearsClient ? connectingAsClient : connecting).set(this);
+    (dialling.bearsClient ? connectingAsClient : connecting).set(this);
   }
 
   onEdge(side: Side, events: number): void {
     switch (this.#state) {
       case 'connecting':
-        this.#onConnected(events);
+        this.#onConnected(this.#dialling as Dialling, events);
         break;
       case 'open':
         if ((events & linux.EPOLLERR) !== 0) this.#break(side);
@@ -146,11 +157,12 @@ export class Flow implements Task, Expiring, Observable {
   /** The connect took too long, or it is time to look again whether a reset can be passed on. */
   onDeadline(): void {
     if (this.#state !== 'connecting') return this.#flushAndReset();
-    this.#dialling.timedOut();
-    this.#attemptAgain();
+    const dialling = this.#dialling as Dialling;
+    dialling.timedOut();
+    this.#attemptAgain(dialling);
   }
 
-  #onConnected(events: number): void {
+  #onConnected(dialling: Dialling, events: number): void {
     if ((events & WRITE_EVENTS) === 0) return;
     this.#connections.connecting.clear(this);
     this.#connections.connectingAsClient.clear(this);
@@ -159,28 +171,29 @@ export class Flow implements Task, Expiring, Observable {
     // A refused connect is ECONNREFUSED: these come after the server had accepted, and perhaps spoken.
     const wasReset = error === linux.ECONNRESET || error === linux.EPIPE;
     if (error !== 0 && !wasReset) {
-      this.#dialling.refused();
-      return this.#attemptAgain();
+      dialling.refused();
+      return this.#attemptAgain(dialling);
     }
     // Watched from here on only: before, nothing could have been done with its bytes.
     const watched = this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
     if (watched < 0) return this.#shed(watched);
-    this.#dialling.connected();
-    this.#port.targets.reached(this.#dialling.server);
-    this.#port.counters.connected(performance.now() - this.#acceptedAt);
+    dialling.connected();
+    this.#dialling = undefined;
+    this.#port.targets.reached(this.#dialled);
+    this.#port.counters.connected(performance.now() - dialling.startedAt);
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
     this.#pumpBoth();
   }
 
-  #attemptAgain(): void {
+  #attemptAgain(dialling: Dialling): void {
     this.#connections.reactor.close(this.#server.fd);
     this.#server.fd = -1;
-    this.#attempt();
+    this.#attempt(dialling);
   }
 
   #pumpBoth(): void {
-    this.#activeAt = this.#connections.reactor.now;
+    this.#activeAt = wholeMs(this.#connections.reactor.now);
     const before = this.bytes;
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
@@ -231,7 +244,7 @@ export class Flow implements Task, Expiring, Observable {
   #break(side: Side): void {
     if (side.broken) return;
     side.broken = true;
-    this.#resetAt = performance.now() + RESET_GRACE_MS;
+    this.#resetAt = wholeMs(performance.now()) + RESET_GRACE_MS;
     this.#connections.resetting.set(this);
   }
 

@@ -95,9 +95,9 @@ export function acceptFrom(listener: number): number {
 }
 
 /** The address of the client that `acceptFrom` has just returned, as a sockaddr. */
-export function acceptedAddress(): Uint8Array {
+export function acceptedAddress(): Buffer {
   const length = scratch.view.getUint32(LENGTH_OFFSET, true);
-  return new Uint8Array(scratch.bytes.subarray(ADDRESS_OFFSET, ADDRESS_OFFSET + length));
+  return Buffer.from(scratch.bytes.subarray(ADDRESS_OFFSET, ADDRESS_OFFSET + length));
 }
 
 /** How a connect ended, as a negative errno. Asking an open connection would lose a reset. */

@@ -12,7 +12,7 @@ import type { ChildContext } from '../msg/port.js';
 import { agentCommand } from './agent-command.js';
 import { opaqueForChild } from './agent-fds.js';
 import { type HeldNamespaces, holdNamespaces, netnsFile } from './nsenter.js';
-import { withoutCertificates } from './node-env.js';
+import { nodeEnvironment } from './node-env.js';
 import type { Poller } from './poller.js';
 import { allPids, processStat } from './proc.js';
 
@@ -23,7 +23,7 @@ const AGENT_SUFFIX = '/child/main.js';
  * Flows leave much behind that is soon dead. In spaces of 16 MiB, V8's own choice, that grows to 40
  * MiB before it is looked at, and nothing is faster for it.
  */
-const SMALL_YOUNG_GENERATION = '--max-semi-space-size=2';
+const SMALL_YOUNG_GENERATION = '--max-semi-space-size=1';
 
 /** Of processes that have ended, or are another user's. */
 const PASSED_OVER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
@@ -88,8 +88,7 @@ async function spawnWith(
   // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
   // good order; the agent forwards until the parent wants its end.
   const stdio = ['ignore', 'ignore', 'inherit', ...fds.map(({ number }) => number)] as const;
-  const nodeOptions = [process.env['NODE_OPTIONS'], SMALL_YOUNG_GENERATION];
-  const env = { ...withoutCertificates(), NODE_OPTIONS: nodeOptions.filter(Boolean).join(' ') };
+  const env = nodeEnvironment(SMALL_YOUNG_GENERATION);
   let started: ChildProcess;
   try {
     started = spawn(file, args, { stdio: [...stdio], env, detached: true });

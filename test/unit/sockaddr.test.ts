@@ -7,7 +7,9 @@ import {
   decodeSockAddr,
   encodeSockAddr,
   familyOf,
+  packSockAddr,
   SOCKADDR_IN6_BYTES,
+  unpackSockAddr,
 } from '../../src/msg/sockaddr.js';
 
 test.each([
@@ -22,7 +24,7 @@ test.each([
   expect(Buffer.from(encodeSockAddr(address, scope)).toString('hex')).toBe(hex.replaceAll(' ', ''));
 });
 
-test('any address comes back as it went in', () => {
+test('any address comes back as it went in, packed or not', () => {
   const address = fc.record({ ip: fc.oneof(fc.ipV4(), fc.ipV6()), port: fc.nat(65535) });
   fc.assert(
     fc.property(address, ({ ip, port }) => {
@@ -31,6 +33,7 @@ test('any address comes back as it went in', () => {
       expect(decoded.port).toBe(port);
       expect(familyOf(decoded.ip)).toBe(familyOf(ip));
       expect(encodeSockAddr(decoded)).toEqual(bytes);
+      expect(Uint8Array.from(unpackSockAddr(packSockAddr(bytes)))).toEqual(bytes);
     }),
   );
 });

@@ -41,22 +41,24 @@ export interface Buffers {
   readonly pipes: PipePool;
 }
 
+/** Bytes that the sink refused: from `start` to `end`. */
+interface Held {
+  readonly slab: Region;
+  start: number;
+  readonly end: number;
+}
+
 export class TcpPump implements Pump {
   readable = true;
   writable = true;
   untilDry = false;
   hungUp = false;
-  /** Negative errno of a failure. */
-  error = 0;
   /** Bytes handed to the sink. */
   moved = 0;
-  readonly packets = 0;
 
   readonly #buffers: Buffers;
   readonly #tally: Tally;
-  #slab: Region | undefined;
-  #slabStart = 0;
-  #slabEnd = 0;
+  #held: Held | undefined;
   #pipe: Pipe | undefined;
   #isAtEnd = false;
   #isStreaming = false;
@@ -68,9 +70,13 @@ export class TcpPump implements Pump {
     this.#tally = tally;
   }
 
+  get packets(): number {
+    return 0;
+  }
+
   /** True while bytes were read that the sink hasn't taken. */
   get holdsBytes(): boolean {
-    return this.#slab !== undefined || (this.#pipe !== undefined && this.#pipe.bytes > 0);
+    return this.#held !== undefined || (this.#pipe !== undefined && this.#pipe.bytes > 0);
   }
 
   run(source: number, sink: number): PumpResult {
@@ -93,8 +99,7 @@ export class TcpPump implements Pump {
   }
 
   release(): void {
-    if (this.#slab !== undefined) this.#buffers.slabs.give(this.#slab);
-    this.#slab = undefined;
+    this.#releaseSlab();
     this.#releasePipe();
   }
 
@@ -111,7 +116,7 @@ export class TcpPump implements Pump {
       this.#isAtEnd = this.hungUp && !this.untilDry;
     }
     const sent = libc.send(sink, shared.address, received, linux.MSG_NOSIGNAL);
-    if (sent < 0 && sent !== linux.EAGAIN) return this.#failed('sinkFailed', sent);
+    if (sent < 0 && sent !== linux.EAGAIN) return 'sinkFailed';
     const taken = Math.max(sent, 0);
     this.#delivered(taken);
     return taken === received ? undefined : this.#keep(taken, received);
@@ -120,11 +125,10 @@ export class TcpPump implements Pump {
   /** Moves the bytes of the shared buffer that the sink refused to a slab. */
   #keep(start: number, end: number): PumpResult | undefined {
     this.writable = false;
-    this.#slab = this.#buffers.slabs.take();
-    if (this.#slab === undefined) return this.#failed('sinkFailed', linux.ENOMEM);
-    this.#buffers.slabs.shared.bytes.copy(this.#slab.bytes, 0, start, end);
-    this.#slabStart = 0;
-    this.#slabEnd = end - start;
+    const slab = this.#buffers.slabs.take();
+    if (slab === undefined) return 'sinkFailed';
+    this.#buffers.slabs.shared.bytes.copy(slab.bytes, 0, start, end);
+    this.#held = { slab, start: 0, end: end - start };
     return undefined;
   }
 
@@ -150,9 +154,9 @@ export class TcpPump implements Pump {
   #drain(sink: number): PumpResult | undefined {
     while (this.holdsBytes) {
       if (!this.writable) return 'waiting';
-      const sent = this.#slab === undefined ? this.#drainPipe(sink) : this.#drainSlab(sink);
+      const sent = this.#held === undefined ? this.#drainPipe(sink) : this.#drainSlab(sink);
       if (sent === linux.EAGAIN) this.writable = false;
-      else if (sent < 0) return this.#failed('sinkFailed', sent);
+      else if (sent < 0) return 'sinkFailed';
       else this.#delivered(sent);
     }
     return undefined;
@@ -164,14 +168,11 @@ export class TcpPump implements Pump {
   }
 
   #drainSlab(sink: number): number {
-    const slab = this.#slab as Region;
-    const left = this.#slabEnd - this.#slabStart;
-    const sent = libc.send(sink, slab.address + this.#slabStart, left, linux.MSG_NOSIGNAL);
-    if (sent > 0) this.#slabStart += sent;
-    if (this.#slabStart === this.#slabEnd) {
-      this.#buffers.slabs.give(slab);
-      this.#slab = undefined;
-    }
+    const held = this.#held as Held;
+    const left = held.end - held.start;
+    const sent = libc.send(sink, held.slab.address + held.start, left, linux.MSG_NOSIGNAL);
+    if (sent > 0) held.start += sent;
+    if (held.start === held.end) this.#releaseSlab();
     return sent;
   }
 
@@ -184,20 +185,20 @@ export class TcpPump implements Pump {
 
   #sourceSaid(result: number): PumpResult | undefined {
     if (result === 0) return 'ended';
-    if (result !== linux.EAGAIN) return this.#failed('sourceFailed', result);
+    if (result !== linux.EAGAIN) return 'sourceFailed';
     this.readable = false;
     return undefined;
-  }
-
-  #failed(result: 'sourceFailed' | 'sinkFailed', error: number): PumpResult {
-    this.error = error;
-    return result;
   }
 
   /** Nothing to do now; an idle direction owns nothing. */
   #rest(): PumpResult {
     if (!this.readable) this.#releasePipe();
     return 'waiting';
+  }
+
+  #releaseSlab(): void {
+    if (this.#held !== undefined) this.#buffers.slabs.give(this.#held.slab);
+    this.#held = undefined;
   }
 
   #releasePipe(): void {

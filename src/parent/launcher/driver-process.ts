@@ -17,7 +17,7 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
 import { holdSocket, unboundSocket } from '../api/socket.js';
 import type { AgentPlace } from '../agent-place.js';
-import { withoutCertificates } from '../node-env.js';
+import { nodeEnvironment } from '../node-env.js';
 import { programPath } from '../package-folder.js';
 import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
@@ -181,7 +181,7 @@ function spawnDriver(api: Fd): DriverProcess {
     const child = spawn(process.execPath, [DRIVER_MAIN], {
       stdio: ['ignore', 'ignore', 'inherit', 'pipe', api.number],
       detached: true,
-      env: withoutCertificates(),
+      env: nodeEnvironment(),
     });
     const ended = new Promise<string>((resolve) => {
       child.once('error', (error) => resolve(notBegun(error)));
