@@ -22,7 +22,7 @@ import {
   spawnAgent,
 } from './agent-process.js';
 import type { AgentPlace } from './agent-place.js';
-import type { EarlyAgent } from './early-agent.js';
+import type { EarlyStart } from './early-start.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold disk or a busy processor. */
@@ -33,8 +33,8 @@ const ADOPT_TIMEOUT_MS = 3000;
 const STOP_TIMEOUT_MS = 2000;
 
 export interface AgentOptions extends AgentPlace {
-  /** One that was started already is the first. */
-  readonly early?: EarlyAgent | undefined;
+  /** An agent that was started already is the first. */
+  readonly early?: EarlyStart | undefined;
 }
 
 /** What an agent asks and tells by itself. */
@@ -71,7 +71,7 @@ export class AgentProcess {
     poller: Poller,
     calls: AgentCalls,
   ): Promise<AgentProcess> {
-    const early = await options.early?.take(options);
+    const early = await options.early?.takeAgent(options);
     try {
       if (early !== undefined) return await AgentProcess.#begun(early, poller, calls);
     } catch {

@@ -18,10 +18,10 @@ import {
   type Status,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
-import { DEFAULT_UDP_TIMEOUTS, type UdpTimeouts } from '../msg/udp-timeouts.js';
+import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import type { AgentOptions, AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
-import { placeIn } from './agent-place.js';
+import { type AgentPlace, placeIn } from './agent-place.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
@@ -47,6 +47,7 @@ const DRAIN_LIMIT_MS = 3_600_000;
 
 /** What one run of the driver has. */
 interface Run {
+  readonly place: AgentPlace;
   readonly poller: Poller;
   readonly agents: Agents;
   readonly state: StateFile | undefined;
@@ -186,7 +187,7 @@ export class Driver implements ParentDriver {
     const run = this.#newRun(cctx);
     this.#run = run;
     try {
-      await this.#resume(run, cctx);
+      await this.#resume(run);
       using _ = watchNetworkHelper(cctx, run.poller, this.#emit);
       initComplete();
       await aborted(quit);
@@ -205,10 +206,6 @@ export class Driver implements ParentDriver {
     }
   }
 
-  get #udpTimeouts(): UdpTimeouts {
-    return { ...DEFAULT_UDP_TIMEOUTS, ...this.#options.udpTimeouts };
-  }
-
   get #agents(): Agents {
     if (this.#run !== undefined) return this.#run.agents;
     throw new SluiceError('ERR_DRIVER_STATE', 'the port driver is not running');
@@ -218,8 +215,9 @@ export class Driver implements ParentDriver {
     const { stateDir, replaceWithinMs } = this.#options;
     const poller = new Poller();
     const resolver = new DnatResolver(child, { onProblem: (error) => this.#emit(problem(error)) });
+    const place = placeIn(child, this.#options);
     const agents = new Agents({
-      ...placeIn(child, this.#options),
+      ...place,
       count: this.#agentCount,
       early: this.#options.early,
       poller,
@@ -231,7 +229,7 @@ export class Driver implements ParentDriver {
         onAborted: (report) => this.#observer.onAborted(report),
       },
       emit: this.#emit,
-      prepare: (agent, slot) => this.#prepare(agent, slot),
+      prepare: (agent, slot) => this.#prepare(agent, slot, place),
       onHeartbeat: async (agent, slot) => {
         await this.#observer.onHeartbeat(agent);
         await this.#table.handOver(agent, slot);
@@ -241,10 +239,10 @@ export class Driver implements ParentDriver {
     const current = () => ({ lastId: this.#table.lastId, ports: this.#table.list() });
     const state =
       stateDir === undefined ? undefined : new StateFile(stateDir, child, current, this.#emit);
-    return { poller, agents, state };
+    return { place, poller, agents, state };
   }
 
-  async #resume({ agents, state }: Run, cctx: ChildContext): Promise<void> {
+  async #resume({ place, agents, state }: Run): Promise<void> {
     const noted = state?.read();
     // What an earlier parent left is not this one's to end before all of it is taken over.
     this.#isLeaving = true;
@@ -255,10 +253,7 @@ export class Driver implements ParentDriver {
     for (const port of served) await this.#reporting(() => this.#table.takeBack(port));
     const started = agents.start(this.#options.replaceWithinMs !== undefined);
     // Beside the agent's start, which takes longer.
-    this.#sources =
-      this.#options.sourceIPTransparent === false
-        ? Promise.resolve(SWITCHED_OFF)
-        : setUpSourceAddressing(cctx, undefined, this.#udpTimeouts);
+    this.#sources = this.#sourcesIn(place);
     await started;
     const there = new Set(this.#table.list().map(({ id }) => id));
     for (const port of noted?.ports ?? []) {
@@ -267,14 +262,19 @@ export class Driver implements ParentDriver {
     this.#isLeaving = false;
     state?.write();
     if (!this.#hasResumed) return;
-    const ports = this.#table.list().length;
     const isReload = this.#options.replaceWithinMs !== undefined;
-    this.#emit({ type: 'driverResumed', ports, isReload });
+    this.#emit({ type: 'driverResumed', ports: this.#table.list().length, isReload });
   }
 
-  async #prepare(agent: AgentProcess, slot: number): Promise<void> {
+  async #sourcesIn(place: AgentPlace): Promise<SourceAddressing> {
+    if (!place.bearsClients) return SWITCHED_OFF;
+    const early = this.#options.early?.takeSources(place);
+    return early ?? setUpSourceAddressing(place.child, undefined, place.udpTimeouts);
+  }
+
+  async #prepare(agent: AgentProcess, slot: number, place: AgentPlace): Promise<void> {
     this.#protos.agents = agent.transports;
-    await agent.setUdpTimeouts(this.#udpTimeouts);
+    await agent.setUdpTimeouts(place.udpTimeouts);
     await agent.setLimits(limitsOf(this.#options, this.#agentCount, slot));
     await agent.setSourceFamilies(await this.#sources);
     for (const failure of await this.#table.handOver(agent, slot)) {

@@ -8,7 +8,7 @@ import { createApiClient } from './api/client.js';
 import { ownInfo, withPortDriver, type Info } from './api/info.js';
 import { createApi, createSocketServer } from './api/server.js';
 import { Driver, type DriverOptions } from './driver.js';
-import type { EarlyAgent } from './early-agent.js';
+import type { EarlyStart } from './early-start.js';
 import { problem } from './events/event.js';
 import type { LogOptions } from './log/options.js';
 import { metricsAnswer, metricsOnly } from './metrics/answer.js';
@@ -52,13 +52,13 @@ export interface Serving extends AsyncDisposable {
 }
 
 /**
- * Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. An
- * `early` agent that it has not taken stays the caller's.
+ * Resolves once all ports are open and the API answers; rejects and leaves nothing new behind. What
+ * it has not taken of `early` stays the caller's.
  */
 export async function serve(
   options: ServeOptions,
   successor?: Successor,
-  early?: EarlyAgent,
+  early?: EarlyStart,
 ): Promise<Serving> {
   const snapshot = () => driver.snapshot();
   const { bus, onEvent, close: closeOutlets } = openOutlets(options, snapshot);

@@ -1,4 +1,4 @@
-/** The first agent is started while the namespaces still get their network. */
+/** What is begun while the namespaces still get their network: the first agent, and its rules. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { ask } from '../harness/http.js';
 import { rootlesskit } from '../harness/needs.js';
 import { which } from '../harness/paths.js';
 import { freePort } from '../harness/ports.js';
+import { run } from '../harness/processes.js';
 import { rootlesskitProgram } from '../harness/rootlesskit.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
@@ -68,6 +69,17 @@ describeWith([rootlesskit(2)], 'an agent whose namespaces have no network yet', 
       expect({ pid: running[0]?.pid, restarts }).toEqual({ pid: agent, restarts: 0 });
     },
   );
+
+  it("finds the rules for clients' addresses there already", async () => {
+    const { program, port, goOn } = await startHeld();
+    const child = childNamed(childNamed(program.pid, 'rootlesskit'), 'exe');
+    const inside = ['nsenter', '--preserve-credentials', '--user', '--net', `--target=${child}`];
+    const list = [...inside, '/usr/sbin/nft', 'list', 'tables'];
+    const hasRules = async () => (await run(list)).includes('table inet sluice');
+    expect(await program.until(hasRules, DEADLINE_MS, 'the rules')).toBe(true);
+    goOn();
+    expect(await answerThrough(program, port)).toMatchObject({ body: 'hello\n' });
+  });
 
   it('and is killed has a successor, and that is all', async () => {
     const { program, stateDir, port, agent, goOn } = await startHeld();

@@ -5,7 +5,7 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
-import type { EarlyAgent } from '../early-agent.js';
+import type { EarlyStart } from '../early-start.js';
 import { Log } from '../log/log.js';
 import { Poller } from '../poller.js';
 import { serve, type ServeOptions } from '../serve.js';
@@ -35,9 +35,9 @@ async function endOf(child: Fd): Promise<void> {
 /**
  * Resolves when there is nothing left to serve, or nothing could be served: the launcher is told.
  *
- * @param early is ended when it is not of use
+ * @param early is ended where it is not of use
  */
-export async function drive(given: ServeOptions, early?: EarlyAgent): Promise<void> {
+export async function drive(given: ServeOptions, early?: EarlyStart): Promise<void> {
   const options = { ...given, driver: { ...given.driver, ...takeReload() } };
   try {
     const log = new Log(options.log);

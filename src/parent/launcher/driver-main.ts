@@ -1,11 +1,12 @@
 /**
- * The driver's process: see driver-process.ts. The agent is started before most of this program is
+ * The driver's process: see driver-process.ts. What takes long is begun before most of this program is
  * loaded.
  */
 
 import { readFileSync, readSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import type { AgentPlace } from '../agent-place.js';
-import { EarlyAgent } from '../early-agent.js';
+import { EarlyStart } from '../early-start.js';
 import type { ServeOptions } from '../serve.js';
 import { DRIVER_FDS } from './driver-fds.js';
 
@@ -28,7 +29,9 @@ async function begin(): Promise<void> {
   const line = readLine(DRIVER_FDS.launcher);
   if (line === undefined) return;
   const place = JSON.parse(line) as AgentPlace | null;
-  const early = place === null ? undefined : new EarlyAgent(place);
+  const early = place === null ? undefined : new EarlyStart(place);
+  // The programs that it runs get their input before nothing else is done for long.
+  await setImmediate();
   const { drive } = await import('./drive.js');
   const text = readFileSync(DRIVER_FDS.launcher, 'utf8');
   if (text === '') return early?.end();

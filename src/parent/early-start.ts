@@ -1,0 +1,73 @@
+/**
+ * What is begun while the rest of the driver is still being loaded and the namespaces get their
+ * network: an agent, and what its use of clients' addresses needs. Each takes as long as that.
+ *
+ * It is used if it is there when the driver wants it. Whatever keeps the agent from that is told by
+ * the one that is started in its place, which meets the same.
+ */
+
+import { kill } from '../msg/pidfd.js';
+import type { AgentPlace } from './agent-place.js';
+import { type SpawnedAgent, spawnAgent } from './agent-process.js';
+import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
+
+export class EarlyStart {
+  readonly #place: AgentPlace;
+  #spawned: Promise<SpawnedAgent | undefined>;
+  #sources: Promise<SourceAddressing> | undefined;
+
+  constructor(place: AgentPlace) {
+    const { child, bearsClients, udpTimeouts } = place;
+    this.#place = place;
+    this.#spawned = spawnAgent(child, bearsClients).catch(() => undefined);
+    if (bearsClients) this.#sources = setUpSourceAddressing(child, undefined, udpTimeouts);
+  }
+
+  /** The caller's from now on; undefined when there is none for that place. */
+  async takeAgent(place: AgentPlace): Promise<SpawnedAgent | undefined> {
+    if (!isSame(place, this.#place)) return undefined;
+    const spawned = this.#spawned;
+    this.#spawned = Promise.resolve(undefined);
+    return spawned;
+  }
+
+  /** The caller's from now on; undefined when nothing was set up for that place. */
+  takeSources(place: AgentPlace): Promise<SourceAddressing> | undefined {
+    if (!isSame(place, this.#place)) return undefined;
+    const sources = this.#sources;
+    this.#sources = undefined;
+    return sources;
+  }
+
+  /** Of an agent that nobody has taken yet. */
+  get pid(): Promise<number | undefined> {
+    return this.#spawned.then((spawned) => spawned?.process.pid);
+  }
+
+  /** Ends and undoes what nobody has taken. */
+  async end(): Promise<void> {
+    const sources = this.#sources;
+    this.#sources = undefined;
+    await Promise.all([this.#endAgent(), sources?.then((set) => set.undo())]);
+  }
+
+  async #endAgent(): Promise<void> {
+    const spawned = await this.#spawned;
+    this.#spawned = Promise.resolve(undefined);
+    if (spawned === undefined) return;
+    const { process, channel, held } = spawned;
+    using _ = held;
+    kill(process.pidfd.number);
+    await process.ended;
+    process.pidfd.close();
+    channel.close();
+  }
+}
+
+function isSame(one: AgentPlace, other: AgentPlace): boolean {
+  return (
+    one.child.pid === other.child.pid &&
+    one.child.netnsPath === other.child.netnsPath &&
+    one.bearsClients === other.bearsClients
+  );
+}
