@@ -157,12 +157,16 @@ describe("rootlesskit's command line", () => {
     const args = ['--net=slirp4netns', '--disable-host-loopback', '--state-dir=/x', 'sh', '--x'];
     expect(parsePlainCommandLine(args)).toEqual(parse(...args));
     expect(parsePlainCommandLine(args)).toMatchObject({ command: ['sh', '--x'] });
+    const apart = ['--net', 'slirp4netns', '--debug', '-p', '127.0.0.1:80:80/tcp', 'sh', '-p', 'x'];
+    expect(parsePlainCommandLine(apart)).toEqual(parse(...apart));
+    expect(parsePlainCommandLine(apart)).toMatchObject({ command: ['sh', '-p', 'x'] });
   });
 
   it.each([
     [['--disable-host-loopback', 'sh']],
     [['--debug', '--', 'sh']],
-    [['--net', 'host', '--state-dir=/x', 'sh']],
+    [['--mtu', '1500', '--state-dir=/x', 'sh']],
+    [['--=x', 'sh']],
     [['--state-dir=/x']],
     [['sh', '--state-dir=/x']],
     [[]],
@@ -173,7 +177,7 @@ describe("rootlesskit's command line", () => {
   it('means the same without its help, if anything', () => {
     const names = [...TABLE].map(([name, takesValue]) => (takesValue ? `${name}=x` : name));
     const option = fc.constantFrom(...names).map((name) => `--${name}`);
-    const words = fc.constantFrom('--', '-', 'sh', '--net=y');
+    const words = fc.constantFrom('--', '-', 'sh', '--net=y', '--net', '-p', '--debug');
     fc.assert(
       fc.property(fc.array(option), fc.array(words), (options, rest) => {
         const args = [...options, ...rest];

@@ -67,16 +67,22 @@ export function parseCommandLine(
   return { options, command: [] };
 }
 
+/** What every version of rootlesskit takes with a value. */
+const ALWAYS_VALUED: readonly string[] = ['net', 'p', 'port-driver', 'publish', 'state-dir'];
+
 /**
- * A command line that means the same whichever options take a value: the last word before the
- * command has its value after `=`, and no other option is followed by a word without a dash.
- * Undefined for others. Whether rootlesskit knows the options is left to it.
+ * A command line that means the same whichever other options take a value: the last one before the
+ * command has its value, and none of the others is followed by a word without a dash. Undefined for
+ * others. Whether rootlesskit knows the options is left to it.
  */
 export function parsePlainCommandLine(args: readonly string[]): CommandLine | undefined {
-  const end = args.findIndex((word) => !word.startsWith('-') || word === '-' || word === '--');
-  if (end < 1 || args[end - 1]?.includes('=') !== true) return undefined;
-  const names = args.slice(0, end).map((word) => /^--?([^=]*)/.exec(word)?.[1] ?? '');
-  return parseCommandLine(args, new Map(names.map((name) => [name, false])));
+  const names = args.flatMap((word) => /^--?([^-=][^=]*)/.exec(word)?.[1] ?? []);
+  const line = parseCommandLine(
+    args,
+    new Map(names.map((name) => [name, ALWAYS_VALUED.includes(name)])),
+  );
+  const last = line?.options.at(-1)?.words.join('=') ?? '';
+  return last.includes('=') && line?.command.length !== 0 ? line : undefined;
 }
 
 /** The value that counts of an option given once or more. */
