@@ -1,8 +1,9 @@
 /**
- * Puts each program of dist/ into one file with all that it imports: to find, read and link a
+ * Puts each program into one file of dist/programs/ with all that it imports: to find, read and link a
  * hundred modules takes longer than to run them, and a program that needs no file later is not
- * disturbed by an upgrade. koffi stays outside, since it finds its native part by itself. The licences
- * of the packages that are now part of these files are next to them.
+ * disturbed by an upgrade. They are CommonJS, which Node.js starts faster. koffi stays outside, since
+ * it finds its native part by itself. The licences of the packages that are now part of these files
+ * are next to them.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,11 +11,7 @@ import { build } from 'esbuild';
 
 const FOLDER = join(import.meta.dirname, '..');
 
-/** What CommonJS code has and an ES module has not. */
-const BANNER = `
-import { createRequire } from 'node:module';
-const require = createRequire(import.meta.url), module = { exports: {} };
-const ownFolder = import.meta.dirname;`;
+const PROGRAMS = join(FOLDER, 'dist/programs');
 
 const { metafile } = await build({
   absWorkingDir: FOLDER,
@@ -27,12 +24,11 @@ const { metafile } = await build({
     'src/parent/probe/inside-main.ts',
   ],
   outbase: 'src',
-  outdir: 'dist',
+  outdir: PROGRAMS,
   bundle: true,
   platform: 'node',
-  // In an ES module imports of Node's own modules are loaded at the start, needed or not.
   format: 'cjs',
-  define: { 'import.meta.dirname': 'ownFolder' },
+  define: { 'import.meta.dirname': '__dirname' },
   target: 'node20.19',
   external: ['koffi'],
   // The same without its native part, which is for long texts.
@@ -40,13 +36,13 @@ const { metafile } = await build({
   // A third of what V8 has to read through at each start.
   minifyWhitespace: true,
   minifySyntax: true,
-  banner: { js: BANNER },
   // As of the modules.
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',
   metafile: true,
 });
+writeFileSync(join(PROGRAMS, 'package.json'), '{ "type": "commonjs" }\n');
 
 const PACKAGE = /^node_modules\/(?:@[^/]+\/)?[^/]+/;
 const packages = Object.keys(metafile.inputs).flatMap((file) => PACKAGE.exec(file) ?? []);

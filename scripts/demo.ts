@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-const SLUICE = resolve(fileURLToPath(import.meta.url), '../../dist/parent/cli/main.js');
+const SLUICE = resolve(fileURLToPath(import.meta.url), '../../dist/programs/parent/cli/main.js');
 
 const READY_MS = 20_000;
 const END_MS = 10_000;

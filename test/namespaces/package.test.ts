@@ -50,6 +50,7 @@ describeWith([tool('rootlesskit'), userNamespaces], 'the package', () => {
       'dist/man',
       'dist/msg',
       'dist/parent',
+      'dist/programs',
       'dist/schema',
       'examples/publish.ts',
       'package.json',

@@ -17,7 +17,7 @@ import { pendingBytes, rawFrame, sendRaw } from './support/socketpair.js';
 
 // In a user namespace, whose maker may look into it.
 const UNSHARE = ['unshare', '--user', '--map-root-user'];
-const AGENT = [...UNSHARE, process.execPath, join(REPOSITORY, 'dist/child/main.js')];
+const AGENT = [...UNSHARE, process.execPath, join(REPOSITORY, 'dist/programs/child/main.js')];
 const HELLO = { type: 'hello', version: PROTOCOL_VERSION, pid: process.pid };
 const PORT = {
   id: 1,

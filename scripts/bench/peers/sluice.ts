@@ -5,7 +5,7 @@ import { missingProgram } from './namespace.js';
 import { settled } from '../settled.js';
 import { startPublisher } from './publisher.js';
 
-const MAIN = fileURLToPath(new URL('../../../dist/parent/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../dist/programs/parent/cli/main.js', import.meta.url));
 
 export const sluice = sluicePeer('sluice', '`sluice run`: parent and agent');
 
