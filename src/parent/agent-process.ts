@@ -131,10 +131,10 @@ export function foundProcess(pid: number, pidfd: Fd, poller: Poller): RunningPro
 }
 
 /**
- * Agents in the child's network namespace but for `own`, the youngest first. No process of the
- * namespaces can pass for one: they can't get back into our mount namespace.
+ * Agents in the child's network namespace, the youngest first. No process of the namespaces can
+ * pass for one: they can't get back into our mount namespace.
  */
-export function findAgents(child: ChildContext, own?: number): { pid: number; pidfd: Fd }[] {
+export function findAgents(child: ChildContext): { pid: number; pidfd: Fd }[] {
   const netns = identityOf(netnsFile(child));
   const mounts = identityOf('/proc/self/ns/mnt');
   const isOurs = (pid: number) =>
@@ -142,7 +142,6 @@ export function findAgents(child: ChildContext, own?: number): { pid: number; pi
     identityOf(`/proc/${pid}/ns/net`) === netns &&
     identityOf(`/proc/${pid}/ns/mnt`) === mounts;
   return allPids()
-    .filter((pid) => pid !== own)
     .flatMap((pid) => {
       let pidfd: Fd | undefined;
       try {

@@ -64,8 +64,10 @@ export class Agents {
    */
   async adopt(): Promise<PortBack[]> {
     const { child, early, poller, calls, emit } = this.#options;
+    // Where one was started early the namespaces were just being made: nobody left another in there.
+    if (early?.isFor(this.#options) === true) return [];
     const ports = new Map<number, PortBack>();
-    for (const { pid, pidfd } of findAgents(child, await early?.pid)) {
+    for (const { pid, pidfd } of findAgents(child)) {
       let agent: AgentProcess | undefined;
       try {
         agent = await AgentProcess.adopt(pidfd, pid, poller, calls);

@@ -23,9 +23,15 @@ export class EarlyStart {
     if (bearsClients) this.#sources = setUpSourceAddressing(child, undefined, udpTimeouts);
   }
 
+  isFor({ child, bearsClients }: AgentPlace): boolean {
+    const own = this.#place;
+    const isThere = child.pid === own.child.pid && child.netnsPath === own.child.netnsPath;
+    return isThere && bearsClients === own.bearsClients;
+  }
+
   /** The caller's from now on; undefined when there is none for that place. */
   async takeAgent(place: AgentPlace): Promise<SpawnedAgent | undefined> {
-    if (!isSame(place, this.#place)) return undefined;
+    if (!this.isFor(place)) return undefined;
     const spawned = this.#spawned;
     this.#spawned = Promise.resolve(undefined);
     return spawned;
@@ -33,15 +39,10 @@ export class EarlyStart {
 
   /** The caller's from now on; undefined when nothing was set up for that place. */
   takeSources(place: AgentPlace): Promise<SourceAddressing> | undefined {
-    if (!isSame(place, this.#place)) return undefined;
+    if (!this.isFor(place)) return undefined;
     const sources = this.#sources;
     this.#sources = undefined;
     return sources;
-  }
-
-  /** Of an agent that nobody has taken yet. */
-  get pid(): Promise<number | undefined> {
-    return this.#spawned.then((spawned) => spawned?.process.pid);
   }
 
   /** Ends and undoes what nobody has taken. */
@@ -62,12 +63,4 @@ export class EarlyStart {
     process.pidfd.close();
     channel.close();
   }
-}
-
-function isSame(one: AgentPlace, other: AgentPlace): boolean {
-  return (
-    one.child.pid === other.child.pid &&
-    one.child.netnsPath === other.child.netnsPath &&
-    one.bearsClients === other.bearsClients
-  );
 }
