@@ -19,12 +19,6 @@ import { allPids, processStat } from './proc.js';
 /** Where an installation of any version has it. */
 const AGENT_SUFFIX = '/child/main.js';
 
-/**
- * Flows leave much behind that is soon dead. In spaces of 16 MiB, V8's own choice, that grows to 40
- * MiB before it is looked at, and nothing is faster for it.
- */
-const SMALL_YOUNG_GENERATION = '--max-semi-space-size=1';
-
 /** Of processes that have ended, or are another user's. */
 const PASSED_OVER: readonly (string | undefined)[] = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'];
 
@@ -88,10 +82,9 @@ async function spawnWith(
   // A session of its own: a Ctrl-C in the terminal is for the container engine, which ends in
   // good order; the agent forwards until the parent wants its end.
   const stdio = ['ignore', 'ignore', 'inherit', ...fds.map(({ number }) => number)] as const;
-  const env = nodeEnvironment(SMALL_YOUNG_GENERATION);
   let started: ChildProcess;
   try {
-    started = spawn(file, args, { stdio: [...stdio], env, detached: true });
+    started = spawn(file, args, { stdio: [...stdio], env: nodeEnvironment(), detached: true });
   } catch (error) {
     // Some errnos are thrown, the others emitted.
     throw startError(error as NodeJS.ErrnoException);

@@ -71,7 +71,7 @@ export class AgentProcess {
     poller: Poller,
     calls: AgentCalls,
   ): Promise<AgentProcess> {
-    const early = await options.early?.takeAgent(options);
+    const early = await options.early?.takeAgent();
     try {
       if (early !== undefined) return await AgentProcess.#begun(early, poller, calls);
     } catch {

@@ -65,7 +65,7 @@ export class Agents {
   async adopt(): Promise<PortBack[]> {
     const { child, early, poller, calls, emit } = this.#options;
     // Where one was started early the namespaces were just being made: nobody left another in there.
-    if (early?.isFor(this.#options) === true) return [];
+    if (early !== undefined) return [];
     const ports = new Map<number, PortBack>();
     for (const { pid, pidfd } of findAgents(child)) {
       let agent: AgentProcess | undefined;

@@ -268,7 +268,7 @@ export class Driver implements ParentDriver {
 
   async #sourcesIn(place: AgentPlace): Promise<SourceAddressing> {
     if (!place.bearsClients) return SWITCHED_OFF;
-    const early = this.#options.early?.takeSources(place);
+    const early = this.#options.early?.takeSources();
     return early ?? setUpSourceAddressing(place.child, undefined, place.udpTimeouts);
   }
 

@@ -23,23 +23,22 @@ export class EarlyStart {
     if (bearsClients) this.#sources = setUpSourceAddressing(child, undefined, udpTimeouts);
   }
 
+  /** Else it is to be ended before anything else is begun in the namespaces: it undoes its rules. */
   isFor({ child, bearsClients }: AgentPlace): boolean {
     const own = this.#place;
     const isThere = child.pid === own.child.pid && child.netnsPath === own.child.netnsPath;
     return isThere && bearsClients === own.bearsClients;
   }
 
-  /** The caller's from now on; undefined when there is none for that place. */
-  async takeAgent(place: AgentPlace): Promise<SpawnedAgent | undefined> {
-    if (!this.isFor(place)) return undefined;
+  /** The caller's from now on; undefined when there is none. */
+  async takeAgent(): Promise<SpawnedAgent | undefined> {
     const spawned = this.#spawned;
     this.#spawned = Promise.resolve(undefined);
     return spawned;
   }
 
-  /** The caller's from now on; undefined when nothing was set up for that place. */
-  takeSources(place: AgentPlace): Promise<SourceAddressing> | undefined {
-    if (!this.isFor(place)) return undefined;
+  /** The caller's from now on; undefined when nothing was set up. */
+  takeSources(): Promise<SourceAddressing> | undefined {
     const sources = this.#sources;
     this.#sources = undefined;
     return sources;

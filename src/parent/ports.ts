@@ -8,13 +8,14 @@
 
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
-import { type Manager, type Proto, type Spec, type Status, transportOf } from '../msg/port.js';
+import { type Manager, type Spec, type Status, transportOf } from '../msg/port.js';
 import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { validateSpec } from '../msg/spec.js';
 import type { PortBack } from './agent-channel.js';
 import { dialAddresses, isLoopback } from './dial.js';
-import { hostAddresses, listenAll, overlaps, type HostAddress } from './listen.js';
+import { listenAll } from './listen.js';
 import type { Protos } from './protos.js';
+import { TakenAddresses } from './taken-addresses.js';
 
 /** One of those that forward the ports. */
 export interface PortServer {
@@ -36,7 +37,6 @@ export interface PortServers {
 
 interface Port {
   readonly status: Status;
-  readonly addresses: readonly HostAddress[];
   sockets: readonly Fd[];
   /**
    * Who has it; undefined: all have. Sessions of UDP are found in the agent that began them, and
@@ -53,6 +53,7 @@ export class PortTable implements Manager {
   readonly #servers: PortServers;
   readonly #onChanged: () => void;
   readonly #ports = new Map<number, Port>();
+  readonly #taken = new TakenAddresses();
   #lastId = 0;
 
   /** `onChanged` is called after every change of `listPorts`. It must not throw. */
@@ -88,14 +89,7 @@ export class PortTable implements Manager {
       const spec = validateSpec(JSON.parse(text));
       if (this.#ports.has(id)) throw new SluiceError('ERR_PORT_ID', `id ${id} is in use`);
       const status = { id, spec };
-      const addresses = hostAddresses(spec);
-      this.#ports.set(id, {
-        status,
-        addresses,
-        sockets,
-        slot: this.#slotOf(status, slot),
-        state: 'open',
-      });
+      this.#note({ status, sockets, slot: this.#slotOf(status, slot), state: 'open' });
       this.continueAfter(id);
     } catch (error) {
       for (const socket of sockets) socket.close();
@@ -139,7 +133,7 @@ export class PortTable implements Manager {
         if (server.has(id)) await server.removePort(id);
       }, port.slot);
     } finally {
-      this.#forget(id, port);
+      this.#forget(port);
       this.#onChanged();
     }
   }
@@ -185,12 +179,11 @@ export class PortTable implements Manager {
   async #open(id: number, given: Spec): Promise<Status> {
     const spec = validateSpec(given);
     this.#protos.check(spec.proto);
-    const addresses = hostAddresses(spec);
-    this.#checkConflict(spec.proto, addresses);
+    this.#taken.check(spec);
     const status = { id, spec };
     const slot = this.#slotOf(status);
-    const port: Port = { status, addresses, sockets: [], slot, state: 'opening' };
-    this.#ports.set(id, port);
+    const port: Port = { status, sockets: [], slot, state: 'opening' };
+    this.#note(port);
     this.continueAfter(id);
     try {
       port.sockets = await listenAll(spec);
@@ -203,23 +196,20 @@ export class PortTable implements Manager {
       // What the others have got already.
       const served = this.#servers.now().filter((server) => server.has(id));
       await Promise.allSettled(served.map((server) => server.removePort(id)));
-      this.#forget(id, port);
+      this.#forget(port);
       throw error;
     }
   }
 
-  #checkConflict(proto: Proto, addresses: readonly HostAddress[]): void {
-    for (const { status, addresses: taken } of this.#ports.values()) {
-      const conflict =
-        transportOf(status.spec.proto) === transportOf(proto) &&
-        taken.some((one) => addresses.some((other) => overlaps(one, other)));
-      if (conflict) throw new SluiceError('ERR_CONFLICT', `conflict with ID ${status.id}`);
-    }
+  #note(port: Port): void {
+    this.#ports.set(port.status.id, port);
+    this.#taken.add(port.status);
   }
 
-  #forget(id: number, port: Port): void {
-    for (const socket of port.sockets) socket.close();
-    this.#ports.delete(id);
+  #forget({ status, sockets }: Port): void {
+    for (const socket of sockets) socket.close();
+    this.#ports.delete(status.id);
+    this.#taken.remove(status);
   }
 
   /** `found` is where it is already. */

@@ -25,6 +25,9 @@ const VERSION = 1;
 const MAX_BYTES = 16 << 20;
 /** From a change to the file: callers don't wait for it, and what changes meanwhile costs no more. */
 const DELAY_MS = 20;
+const LONGEST_DELAY_MS = 500;
+/** A file of ten thousand ports is not to be all that is done while the next thousand is added. */
+const REST_PER_WRITE = 9;
 
 export interface PortsState {
   readonly lastId: number;
@@ -43,6 +46,7 @@ export class StateFile {
   readonly #child: { readonly pid: number; readonly startTicks: number };
   readonly #current: () => PortsState;
   #timer: NodeJS.Timeout | undefined;
+  #delayMs = DELAY_MS;
   readonly #emit: EventSink;
   #hasFailed = false;
 
@@ -72,7 +76,7 @@ export class StateFile {
 
   /** To be called after every change. */
   changed(): void {
-    this.#timer ??= setTimeout(() => this.write(), DELAY_MS);
+    this.#timer ??= setTimeout(() => this.write(), this.#delayMs);
   }
 
   /** Now. What can't be written is reported. */
@@ -80,6 +84,7 @@ export class StateFile {
     this.#stopWaiting();
     // The state directory goes with the namespaces, and must not be found full by who removes it.
     if (!this.#isOfUse()) return;
+    const startedAt = performance.now();
     try {
       const state = { version: VERSION, child: this.#child, ...this.#current() };
       writeWhole(this.#path, JSON.stringify(state));
@@ -92,6 +97,8 @@ export class StateFile {
       }
       this.#hasFailed = true;
     }
+    const restMs = REST_PER_WRITE * (performance.now() - startedAt);
+    this.#delayMs = Math.min(Math.max(DELAY_MS, restMs), LONGEST_DELAY_MS);
   }
 
   /** Waits no longer for what is still to be written. */

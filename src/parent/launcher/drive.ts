@@ -5,6 +5,7 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 import type { Fd } from '../../msg/fd.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
+import { placeIn } from '../agent-place.js';
 import type { EarlyStart } from '../early-start.js';
 import { Log } from '../log/log.js';
 import { Poller } from '../poller.js';
@@ -35,7 +36,7 @@ async function endOf(child: Fd): Promise<void> {
 /**
  * Resolves when there is nothing left to serve, or nothing could be served: the launcher is told.
  *
- * @param early is ended where it is not of use
+ * @param early is ended where it is for another place, or not of use
  */
 export async function drive(given: ServeOptions, early?: EarlyStart): Promise<void> {
   const options = { ...given, driver: { ...given.driver, ...takeReload() } };
@@ -48,7 +49,9 @@ export async function drive(given: ServeOptions, early?: EarlyStart): Promise<vo
       check: checkInstalled,
       become: (limitMs: number) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),
     };
-    const serving = await serve(options, successor, early);
+    const isFitting = early?.isFor(placeIn(options.child, options.driver)) === true;
+    if (!isFitting) await early?.end();
+    const serving = await serve(options, successor, isFitting ? early : undefined);
     await early?.end();
     answer({ ready: true });
     await Promise.race([end, serving.ended]);

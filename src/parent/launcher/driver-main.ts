@@ -30,7 +30,7 @@ async function begin(): Promise<void> {
   if (line === undefined) return;
   const place = JSON.parse(line) as AgentPlace | null;
   const early = place === null ? undefined : new EarlyStart(place);
-  // The programs that it runs get their input before nothing else is done for long.
+  // Gives the programs that were started their input: loading the rest takes all of this thread.
   await setImmediate();
   const { drive } = await import('./drive.js');
   const text = readFileSync(DRIVER_FDS.launcher, 'utf8');
