@@ -42,7 +42,7 @@ export function parseHelp(help: string): OptionTable {
 /** Returns undefined for a command line that rootlesskit refuses: let it say so itself. */
 export function parseCommandLine(
   args: readonly string[],
-  table: OptionTable,
+  table: Pick<OptionTable, 'get'>,
 ): CommandLine | undefined {
   const options: Option[] = [];
   for (let at = 0; at < args.length; ) {
@@ -70,19 +70,20 @@ export function parseCommandLine(
 /** What every version of rootlesskit takes with a value. */
 const ALWAYS_VALUED: readonly string[] = ['net', 'p', 'port-driver', 'publish', 'state-dir'];
 
+const WITHOUT_HELP: Pick<OptionTable, 'get'> = {
+  get: (name) => (name === '' ? undefined : ALWAYS_VALUED.includes(name)),
+};
+
 /**
  * A command line that means the same whichever other options take a value: the last one before the
  * command has its value, and none of the others is followed by a word without a dash. Undefined for
  * others. Whether rootlesskit knows the options is left to it.
  */
 export function parsePlainCommandLine(args: readonly string[]): CommandLine | undefined {
-  const names = args.flatMap((word) => /^--?([^-=][^=]*)/.exec(word)?.[1] ?? []);
-  const line = parseCommandLine(
-    args,
-    new Map(names.map((name) => [name, ALWAYS_VALUED.includes(name)])),
-  );
-  const last = line?.options.at(-1)?.words.join('=') ?? '';
-  return last.includes('=') && line?.command.length !== 0 ? line : undefined;
+  const line = parseCommandLine(args, WITHOUT_HELP);
+  const last = line?.options.at(-1)?.words ?? [];
+  const hasValue = last.length > 1 || last[0]?.includes('=') === true;
+  return hasValue && line?.command.length !== 0 ? line : undefined;
 }
 
 /** The value that counts of an option given once or more. */

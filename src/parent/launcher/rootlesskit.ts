@@ -66,7 +66,7 @@ export async function launchRootlesskit(args: readonly string[]): Promise<number
   if (line === undefined || lastValue(line, 'port-driver') !== 'sluice') {
     return become(real, args);
   }
-  if (isTrue(lastValue(line, 'help', 'h'))) {
+  if (asksForHelp(line)) {
     process.stdout.write(help + HELP_NOTE);
     return 0;
   }
@@ -76,14 +76,14 @@ export async function launchRootlesskit(args: readonly string[]): Promise<number
   return launch(real, line);
 }
 
-/** Whether a command is to be run, with our port driver; false where `--help` has to tell. */
+/** Whether a command is to be run, with our port driver. */
 function isToRun(line: CommandLine): boolean {
-  const asks = ['help', 'h', 'version', 'v', 'print-semver'];
-  return (
-    lastValue(line, 'port-driver') === 'sluice' &&
-    line.command.length > 0 &&
-    allValues(line, ...asks).length === 0
-  );
+  const isOurs = lastValue(line, 'port-driver') === 'sluice';
+  return isOurs && !asksForHelp(line) && !answersAtOnce(line);
+}
+
+function asksForHelp(line: CommandLine): boolean {
+  return isTrue(lastValue(line, 'help', 'h'));
 }
 
 /** Whether rootlesskit runs nothing: it is asked for its version, or has no command. */
