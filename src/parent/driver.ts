@@ -243,9 +243,9 @@ export class Driver implements ParentDriver {
   }
 
   async #resume({ place, agents, state }: Run): Promise<void> {
-    const noted = state?.read();
     // What an earlier parent left is not this one's to end before all of it is taken over.
     this.#isLeaving = true;
+    const noted = await state?.read();
     const served = await agents.adopt();
     this.#hasResumed = noted !== undefined || served.length > 0;
     this.#isLeaving = this.#hasResumed;

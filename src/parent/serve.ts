@@ -4,8 +4,9 @@
  */
 
 import type { ChildContext, Manager, Spec, Status } from '../msg/port.js';
-import { createApiClient } from './api/client.js';
-import { ownInfo, withPortDriver, type Info } from './api/info.js';
+import type { Info } from './api/info.js';
+import { ownInfo, withPortDriver } from './api/own-info.js';
+import { ask, foreign } from './api/request.js';
 import { createApi, createSocketServer } from './api/server.js';
 import { Driver, type DriverOptions } from './driver.js';
 import type { EarlyStart } from './early-start.js';
@@ -127,9 +128,17 @@ export async function serve(
 }
 
 async function info(driver: Driver, { child, stateDir, upstreamApi }: ServeOptions): Promise<Info> {
-  const base =
-    upstreamApi === undefined
-      ? ownInfo(stateDir, child.pid)
-      : await createApiClient(upstreamApi).info();
+  const base = upstreamApi === undefined ? ownInfo(stateDir, child.pid) : await infoOf(upstreamApi);
   return withPortDriver(base, await driver.info());
+}
+
+/** rootlesskit's answer is passed on as it is: no schema is made at every start for this alone. */
+async function infoOf(socketPath: string): Promise<Info> {
+  const answer = await ask({ socketPath, method: 'GET', path: '/v1/info' });
+  if (!isInfo(answer.body)) throw foreign(answer);
+  return answer.body;
+}
+
+function isInfo(body: unknown): body is Info {
+  return typeof body === 'object' && body !== null && 'childPID' in body;
 }

@@ -10,17 +10,15 @@
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod';
-import { messageOf, SluiceError } from '../msg/errors.js';
+import { messageOf } from '../msg/errors.js';
 import type { ChildContext, Status } from '../msg/port.js';
-import { validateSpec } from '../msg/spec.js';
-import { processStat } from './proc.js';
 import { type EventSink, problem } from './events/event.js';
+import { processStat } from './proc.js';
 import { removeFile } from './state-lock.js';
 
 const FILE = 'sluice.json';
 const STATE_FILE = 'ERR_STATE_FILE';
-const VERSION = 1;
+export const STATE_VERSION = 1;
 /** Tens of thousands of ports. */
 const MAX_BYTES = 16 << 20;
 /** From a change to the file: callers don't wait for it, and what changes meanwhile costs no more. */
@@ -33,13 +31,6 @@ export interface PortsState {
   readonly lastId: number;
   readonly ports: readonly Status[];
 }
-
-const schema = z.object({
-  version: z.literal(VERSION),
-  child: z.object({ pid: z.int(), startTicks: z.int() }),
-  lastId: z.int().nonnegative(),
-  ports: z.array(z.object({ id: z.int().positive(), spec: z.unknown() })),
-});
 
 export class StateFile {
   readonly #path: string;
@@ -59,8 +50,9 @@ export class StateFile {
   }
 
   /** Undefined when there is nothing to go on from. */
-  read(): PortsState | undefined {
+  async read(): Promise<PortsState | undefined> {
     if (!existsSync(this.#path)) return undefined;
+    const { parseState } = await import('./state-text.js');
     try {
       const { child, lastId, ports } = parseState(readText(this.#path));
       if (child.pid === this.#child.pid && child.startTicks === this.#child.startTicks) {
@@ -86,7 +78,7 @@ export class StateFile {
     if (!this.#isOfUse()) return;
     const startedAt = performance.now();
     try {
-      const state = { version: VERSION, child: this.#child, ...this.#current() };
+      const state = { version: STATE_VERSION, child: this.#child, ...this.#current() };
       writeWhole(this.#path, JSON.stringify(state));
       this.#hasFailed = false;
     } catch (error) {
@@ -138,19 +130,6 @@ export class StateFile {
     } catch (renaming) {
       this.#emit(problem(renaming, `${what}; not used, and it can't be set aside: `));
     }
-  }
-}
-
-/** Throws a SluiceError ERR_STATE_FILE for what no StateFile has written. */
-export function parseState(text: string): PortsState & Pick<z.infer<typeof schema>, 'child'> {
-  try {
-    const { child, lastId, ports } = schema.parse(JSON.parse(text));
-    const checked = ports.map(({ id, spec }) => ({ id, spec: validateSpec(spec) }));
-    return { child, lastId, ports: checked };
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
-    const line = reason.replaceAll(/\s*\n\s*/g, ' ');
-    throw new SluiceError('ERR_STATE_FILE', line, { cause: error });
   }
 }
 

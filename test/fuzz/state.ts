@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { isDeepStrictEqual } from 'node:util';
 import { validateSpec } from '../../src/msg/spec.js';
-import { parseState } from '../../src/parent/state.js';
+import { parseState } from '../../src/parent/state-text.js';
 import { damaged, damagedBytes } from './garbage.js';
 import { must, outcome, targetOf } from './target.js';
 

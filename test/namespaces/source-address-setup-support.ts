@@ -38,7 +38,7 @@ export function pathOf(
   ...programs: (string | Readonly<Record<string, string>>)[]
 ): string {
   const folder = temporaryFolder(cleanup);
-  for (const program of ['nsenter', 'cat', 'tee', ...programs]) {
+  for (const program of ['nsenter', 'sh', 'cat', 'tee', ...programs]) {
     if (typeof program === 'string') symlinkSync(which(program) ?? '', join(folder, program));
     else {
       for (const [name, script] of Object.entries(program)) {

@@ -152,7 +152,7 @@ describeWith([userNamespaces], 'sluice reload', () => {
     const body = '{"drainLimitMs":-1}';
     expect(await driver.ask('POST', '/v1/reload', body)).toEqual({
       status: 400,
-      body: '{"message":"bad body, expected {\\"drainLimitMs\\": an integer, 0 or more}"}',
+      body: '{"message":"invalid message: drainLimitMs is -1, expected an integer from 0 to 9007199254740991"}',
     });
   });
 });

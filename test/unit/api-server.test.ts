@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SluiceError } from '../../src/msg/errors.js';
 import { createApiClient } from '../../src/parent/api/client.js';
-import { ownInfo, withPortDriver } from '../../src/parent/api/info.js';
+import { ownInfo, withPortDriver } from '../../src/parent/api/own-info.js';
 import { VERSION } from '../../src/parent/api/version.js';
 import { type Answer, ask } from '../harness/http.js';
 import { run } from '../harness/processes.js';

@@ -1,7 +1,7 @@
 /** RootlessKit's REST API 1.1.1: what is asked, and what is answered. Nothing of HTTP's transport. */
 import type { IncomingMessage } from 'node:http';
-import * as z from 'zod';
 import { messageOf, SluiceError } from '../../msg/errors.js';
+import { fieldsOf, integer } from '../../msg/fields.js';
 import { MAX_FLOWS } from '../../msg/flows.js';
 import type { Manager } from '../../msg/port.js';
 import { validateSpec } from '../../msg/spec.js';
@@ -12,8 +12,6 @@ import type { Info } from './info.js';
 
 /** Hundreds of times the longest Spec. */
 const MAX_BODY_BYTES = 64 * 1024;
-
-const reloadSchema = z.object({ drainLimitMs: z.int().nonnegative() });
 
 export interface ApiBackend {
   readonly manager: Manager;
@@ -96,14 +94,11 @@ async function addPort({ manager }: ApiBackend, request: IncomingMessage): Promi
 async function reload(backend: ApiBackend, request: IncomingMessage): Promise<Answer> {
   const text = await readBody(request, MAX_BODY_BYTES);
   if (text === undefined) return tooLarge();
-  const parsed = reloadSchema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    return refusal(400, 'bad body, expected {"drainLimitMs": an integer, 0 or more}');
-  }
+  const drainLimitMs = integer(fieldsOf(parseJson(text), 'the body'), 'drainLimitMs');
   if (backend.reload === undefined) {
     return refusal(400, 'this driver is part of another program; that one must be restarted');
   }
-  const { begin } = await backend.reload(parsed.data.drainLimitMs);
+  const { begin } = await backend.reload(drainLimitMs);
   return { status: 202, onSent: begin };
 }
 

@@ -8,7 +8,7 @@
  * The shell makes the FIFO, because rootlesskit empties its state directory when it starts. The
  * FIFO's path is the shell's $0, so that no variable of it gets into the command's environment.
  */
-import { closeSync, constants, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -39,17 +39,23 @@ export class Gate {
   async reached(isOver: () => boolean, meanwhile: () => void): Promise<boolean> {
     while (!isOver()) {
       meanwhile();
-      try {
-        this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_NONBLOCK);
-        unlinkSync(this.#path);
-        return true;
-      } catch (error) {
-        // ENXIO: made, but not yet opened for reading.
-        if (!isErrno(error, 'ENOENT') && !isErrno(error, 'ENXIO')) throw error;
-      }
+      // An error takes longer than the question.
+      if (existsSync(this.#path) && this.#opens()) return true;
       await sleep(POLL_INTERVAL_MS);
     }
     return false;
+  }
+
+  #opens(): boolean {
+    try {
+      this.#fd = openSync(this.#path, constants.O_WRONLY | constants.O_NONBLOCK);
+      unlinkSync(this.#path);
+      return true;
+    } catch (error) {
+      // ENXIO: made, but not yet opened for reading.
+      if (isErrno(error, 'ENOENT') || isErrno(error, 'ENXIO')) return false;
+      throw error;
+    }
   }
 
   /** Lets the command start. */

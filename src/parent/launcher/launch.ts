@@ -62,6 +62,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
   const { stateDir, isTemporary } = stateDirOf(line);
   const upstreamApi = movedApiSocketOf(stateDir);
   const detachesNetns = isTrue(lastValue(line, 'detach-netns'));
+  const childOf = emergingChild(stateDir, detachesNetns);
   let isMoved = false;
   const gate = new Gate(stateDir);
   try {
@@ -76,7 +77,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
       env: process.env,
       gate,
       lookAhead: (pid) => {
-        const child = emergingChild(pid, stateDir, detachesNetns);
+        const child = childOf(pid);
         return child && placeIn(child, driver);
       },
       serve: async (waiting) => {

@@ -16,17 +16,17 @@ export interface Sysctls {
   readonly before: ReadonlyMap<string, string>;
 }
 
-/** A process's /proc/sys/net is that of its network namespace: cat and tee reach it from there. */
+/** Prints the value before of each that could be changed: one digit, all that `read` gets of them. */
+const TURN_ON =
+  'for file; do read -r value <"$file"; echo 1 >"$file" && echo "$file $value" || failed=1; done; exit ${failed:-0}';
+
+/** A process's /proc/sys/net is that of its network namespace: a shell reaches it from there. */
 export async function setUpSysctls(tools: Tools): Promise<Sysctls> {
-  const { stdout, failure: missing } = await tools.run('cat', FILES);
-  const values = stdout.split('\n').filter((line) => line !== '');
-  const before = new Map(values.map((value, index) => [FILES[index] as string, value]));
-  // Without them all, it is IPv6 that is missing: the others came with Linux 4.1 or earlier.
-  if (values.length < FILES.length - 1) {
-    return { failures: failuresOf(missing, missing), before: new Map() };
-  }
-  const failure = await write(tools, '1', [...before.keys()]);
-  return { failures: failuresOf(failure, failure ?? missing), before };
+  const { stdout, failure } = await tools.run('sh', ['-c', TURN_ON, 'sh', ...FILES]);
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  const before = new Map(lines.map((line) => line.split(' ') as [string, string]));
+  const [ofBoth, ofIPv4, ofIPv6] = FILES.map((file) => (before.has(file) ? undefined : failure));
+  return { failures: failuresOf(ofBoth ?? ofIPv4, ofBoth ?? ofIPv6), before };
 }
 
 /** @param leftover the values before were not the namespace's own but a predecessor's */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { type Info, ownInfo } from '../../../src/parent/api/info.js';
+import type { Info } from '../../../src/parent/api/info.js';
+import { ownInfo } from '../../../src/parent/api/own-info.js';
 import { type Api, type ApiOptions, createApi } from '../../../src/parent/api/server.js';
 import { type Cleanup, temporaryFolder } from '../../harness/cleanup.js';
 import { MemoryManager } from './manager.js';
