@@ -1,5 +1,5 @@
 /**
- * libc, called directly. The only file that imports koffi.
+ * libc, called directly. The only user of koffi.
  *
  * Every function returns what the call returned, or the negative errno: the kernel's own
  * convention. Parameters are integers only, pointers included (addresses of `Region` memory),
@@ -9,7 +9,7 @@
  */
 
 import { arch } from 'node:os';
-import koffi from 'koffi';
+import { koffi } from './koffi.js';
 
 const lib = koffi.load('libc.so.6');
 
@@ -75,6 +75,7 @@ const $epollCreate1 = native('epoll_create1', INT, INT);
 const $epollCtl = native('epoll_ctl', INT, INT, INT, FD, POINTER);
 const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
 const $schedYield = native('sched_yield', INT);
+const $getrandom = native('getrandom', SSIZE, POINTER, SIZE, 'uint');
 const $flock = native('flock', INT, FD, INT);
 const $waitpid = native('waitpid', INT, INT, POINTER, INT);
 // glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
@@ -178,6 +179,8 @@ export const schedYield = () => checked($schedYield());
 export const schedSetattr = (attributes: number) =>
   SYS_SCHED_SETATTR === 0 ? -ENOSYS : checked($syscall(SYS_SCHED_SETATTR, 0, attributes, 0, 0));
 
+/** Fills up to 256 bytes, and all of them. */
+export const getrandom = (buffer: number, length: number) => checked($getrandom(buffer, length, 0));
 export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
 /** Takes note of a child's end without waiting for it. */
 export const reap = (pid: number) => checked($waitpid(pid, 0, WNOHANG));

@@ -10,7 +10,7 @@ import { hasEnded, openPidfd } from '../msg/pidfd.js';
 import type { ChildContext } from '../msg/port.js';
 import type { EventSink } from './events/event.js';
 import type { Poller } from './poller.js';
-import { allPids, processStat } from './proc.js';
+import { allPids, childrenOf, processStat } from './proc.js';
 
 /** pasta calls itself after the instructions that it was built for, too. */
 const HELPER = /^(slirp4netns|pasta|vpnkit)/;
@@ -58,7 +58,7 @@ function report(name: string, { pid }: ChildContext, emit: EventSink): void {
 /** Children of the same parent. */
 function helpersBeside(pid: number): { name: string; pidfd: Fd }[] {
   const { parentPid } = processStat(pid);
-  return allPids().flatMap((other) => {
+  return (childrenOf(parentPid) ?? allPids()).flatMap((other) => {
     let pidfd: Fd | undefined;
     try {
       pidfd = openPidfd(other);

@@ -1,7 +1,8 @@
-/** What proc_pid_stat(5) says about a process. */
+/** What proc(5) says about processes. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** What proc_pid_stat(5) says. */
 export interface ProcessStat {
   /** The program's, of which the kernel keeps 15 characters. */
   readonly name: string;
@@ -33,4 +34,18 @@ export function allPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
+}
+
+/**
+ * Of all of its threads: proc_pid_task(5), `children`. Undefined where the kernel doesn't list them, or
+ * the process has ended.
+ */
+export function childrenOf(pid: number): number[] | undefined {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const lists = threads.map((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8'));
+    return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+  } catch {
+    return undefined;
+  }
 }

@@ -9,7 +9,6 @@
  * A launcher holds the socket that its driver serves on: while a driver is started again callers
  * wait, and none is refused.
  */
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, lstat, rename, rm, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
@@ -98,7 +97,7 @@ async function makeSocket(
   }
   await refuseLive(path);
   // As long as "api.sock", so that it fits wherever that does.
-  const boundPath = join(dirname(path), `.${randomBytes(5).toString('base64url')}`);
+  const boundPath = join(dirname(path), `.${Math.random().toString(36).slice(2, 9)}`);
   let bound: { close(): unknown } | undefined;
   try {
     bound = await listen(boundPath);

@@ -6,9 +6,10 @@
  * process it is. Where the kernel does not list a process's children nothing is seen.
  */
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { ChildContext } from '../../msg/port.js';
 import { netnsFile, usernsFile } from '../nsenter.js';
+import { childrenOf } from '../proc.js';
 import { childContextOf } from './state-dir.js';
 
 /**
@@ -26,7 +27,7 @@ export function emergingChild(
   return (rootlesskit) => {
     const isChild = (pid: number) => isSameProgram(pid, rootlesskit);
     const still = seen.filter(isChild);
-    seen = still.length > 0 ? still : childrenOf(rootlesskit).filter(isChild);
+    seen = still.length > 0 ? still : (childrenOf(rootlesskit) ?? []).filter(isChild);
     return seen
       .map((pid) => childContextOf(stateDir, pid))
       .find((child) => detachesNetns === (child.netnsPath !== undefined) && canBeEntered(child));
@@ -64,15 +65,4 @@ function isAnother(file: string, type: 'user' | 'net'): boolean {
   const own = statSync(`/proc/self/ns/${type}`);
   const { dev, ino } = statSync(file);
   return dev === own.dev && ino !== own.ino;
-}
-
-/** Of all of its threads: proc_pid_task(5), `children`. */
-function childrenOf(pid: number): number[] {
-  try {
-    const threads = readdirSync(`/proc/${pid}/task`);
-    const lists = threads.map((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8'));
-    return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
-  } catch {
-    return [];
-  }
 }
