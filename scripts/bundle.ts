@@ -1,18 +1,21 @@
 /**
  * Puts each program into one file of dist/programs/ with all that it imports: to find, read and link a
  * hundred modules takes longer than to run them, and a program that needs no file later is not
- * disturbed by an upgrade. They are CommonJS, which Node.js starts faster. koffi stays outside, since
- * it finds its native part by itself. The licences of the packages that are now part of these files
- * are next to them.
+ * disturbed by an upgrade. They are CommonJS, which Node.js starts faster, each behind a file of its
+ * name that runs it (entry.ts). koffi stays outside, since it has a native part. The licences of the
+ * packages that are now part of these files are next to them.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 const FOLDER = join(import.meta.dirname, '..');
 
 const PROGRAMS = join(FOLDER, 'dist/programs');
 
+// `promises` of node:fs is loaded when it is used, node:fs/promises at a program's start.
+// Code of earlier builds has other names.
+rmSync(PROGRAMS, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: FOLDER,
   entryPoints: [
@@ -20,11 +23,13 @@ const { metafile } = await build({
     'src/child/main.ts',
     'src/parent/cli/docker-rootlesskit.ts',
     'src/parent/cli/main.ts',
+    'src/parent/code-cache.ts',
     'src/parent/launcher/driver-main.ts',
     'src/parent/probe/inside-main.ts',
   ],
   outbase: 'src',
   outdir: PROGRAMS,
+  entryNames: '[dir]/[name].[hash]',
   bundle: true,
   platform: 'node',
   format: 'cjs',
@@ -42,12 +47,29 @@ const { metafile } = await build({
   logLevel: 'warning',
   metafile: true,
 });
+for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
+  if (entryPoint !== undefined) await makeEntry(file, basename(entryPoint, '.ts'));
+}
 writeFileSync(join(PROGRAMS, 'package.json'), '{ "type": "commonjs" }\n');
 
 const PACKAGE = /^node_modules\/(?:@[^/]+\/)?[^/]+/;
 const packages = Object.keys(metafile.inputs).flatMap((file) => PACKAGE.exec(file) ?? []);
 const licences = [...new Set(packages)].toSorted().map(licenceOf);
 writeFileSync(join(FOLDER, 'dist/LICENSES.txt'), licences.join('\n\n'));
+
+/** Beside the `code`, under the program's own name. */
+async function makeEntry(code: string, name: string): Promise<void> {
+  await build({
+    entryPoints: [join(FOLDER, 'scripts/entry.ts')],
+    outfile: join(FOLDER, dirname(code), `${name}.js`),
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20.19',
+    bundle: true,
+    minify: true,
+    define: { CODE: JSON.stringify(basename(code, '.js')) },
+  });
+}
 
 function licenceOf(path: string): string {
   const folder = join(FOLDER, path);

@@ -6,12 +6,13 @@
  * same. Meanwhile clients are served from other slots, or wait at the parent's own sockets.
  */
 
+import { uptime } from 'node:process';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { aborted } from './aborted.js';
 import type { AgentProcess } from './agent.js';
 import { pause } from './pause.js';
 
-const MIN_LIFE_MS = 1000;
+const MIN_LIFE_S = 1;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 const HEARTBEAT_MS = 1000;
@@ -98,11 +99,11 @@ export class AgentSlot {
     let agent = first;
     let pauseMs = 0;
     while (!this.#options.isOver()) {
-      const startedAt = performance.now();
+      const startedAt = uptime();
       using _ = this.#watch(agent);
       const reason = await agent.ended;
       if (this.#options.isOver()) return;
-      pauseMs = performance.now() - startedAt < MIN_LIFE_MS ? longer(pauseMs) : 0;
+      pauseMs = uptime() - startedAt < MIN_LIFE_S ? longer(pauseMs) : 0;
       const successor = this.#successor(reason, pauseMs);
       // Whoever asks meanwhile gets it; that there is none matters to nobody once all is over.
       successor.catch(() => {});

@@ -1,5 +1,5 @@
 /** Why a host address could not be bound, with what its user can do about it. */
-import { realpath } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { SluiceError } from '../msg/errors.js';
 import { openFilesLimits } from '../msg/open-files.js';
@@ -35,7 +35,7 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
   switch (errnoName) {
     case 'EACCES':
     case 'EPERM':
-      return { code: 'ERR_BIND_FORBIDDEN', reason: await forbidden(errnoName, at.port) };
+      return { code: 'ERR_BIND_FORBIDDEN', reason: forbidden(errnoName, at.port) };
     case 'EADDRINUSE':
       return {
         code: 'ERR_BIND_IN_USE',
@@ -55,12 +55,12 @@ async function explain(errnoName: string, at: BindTarget): Promise<Explanation> 
   }
 }
 
-async function forbidden(errnoName: string, port: number): Promise<string> {
+function forbidden(errnoName: string, port: number): string {
   const start = Number(readSysctl(PORT_START));
   if (port >= start) {
     return `${errnoName}, although ports from ${start} are open to every user; look for a rule of AppArmor, SELinux or seccomp`;
   }
-  const binary = await realpath(process.execPath);
+  const binary = realpathSync(process.execPath);
   return (
     `port ${port} is privileged, the lowest port allowed is ${start}, for IPv4 and IPv6 alike; ` +
     `choose a port from ${start}, or allow this one with ` +

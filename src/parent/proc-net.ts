@@ -1,6 +1,6 @@
 /** What /proc/PID/net says about the network namespace of a process: proc_pid_net(5). */
 
-import { readFile } from 'node:fs/promises';
+import { promises as fs } from 'node:fs';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { Transport } from '../msg/port.js';
@@ -67,7 +67,7 @@ export async function ownAddresses(pid: number | 'self'): Promise<string[]> {
 
 /** Empty for a process that has ended, and where the kernel lacks the protocol. */
 function netFile(pid: number | 'self', name: string): Promise<string> {
-  return readFile(`/proc/${pid}/net/${name}`, 'latin1').catch(() => '');
+  return fs.readFile(`/proc/${pid}/net/${name}`, 'latin1').catch(() => '');
 }
 
 function sctpAddresses(text: string, port: number): string[] {

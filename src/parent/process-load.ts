@@ -1,5 +1,5 @@
 /** What a process costs: proc_pid_stat(5). */
-import { readFile } from 'node:fs/promises';
+import { promises as fs } from 'node:fs';
 import { fieldsAfterName } from './proc.js';
 
 /** USER_HZ, which every architecture of ours has. */
@@ -15,7 +15,7 @@ export interface ProcessLoad {
 
 /** Undefined when there is no such process any more. */
 export async function processLoad(pid: number): Promise<ProcessLoad | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined);
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined);
   if (stat === undefined) return undefined;
   const fields = fieldsAfterName(stat).map(Number);
   const [userTicks = 0, systemTicks = 0] = fields.slice(11);

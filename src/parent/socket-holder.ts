@@ -1,5 +1,5 @@
 /** Finds the process that has a TCP or UDP port, as far as this user may look. */
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { promises as fs } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Transport } from '../msg/port.js';
@@ -47,9 +47,9 @@ function withoutZone(address: string): string {
 }
 
 async function findProcess(inode: string): Promise<Holder['process']> {
-  for (const pid of await readdir('/proc')) {
+  for (const pid of await fs.readdir('/proc')) {
     if (/^\d+$/.test(pid) && (await hasSocket(pid, inode))) {
-      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
+      const name = await fs.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
       return { name: name.trim(), pid: Number(pid) };
     }
   }
@@ -58,9 +58,9 @@ async function findProcess(inode: string): Promise<Holder['process']> {
 
 /** False, too, for a process that has ended or is another user's. */
 async function hasSocket(pid: string, inode: string): Promise<boolean> {
-  const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  const fds = await fs.readdir(`/proc/${pid}/fd`).catch(() => []);
   for (const fd of fds) {
-    const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
+    const target = await fs.readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
     if (target === `socket:[${inode}]`) {
       return true;
     }

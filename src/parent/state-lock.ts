@@ -1,12 +1,13 @@
 /** One parent at a time serves in a state directory. */
 
-import { constants, fstatSync, openSync, rmSync, statSync } from 'node:fs';
+import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Fd } from '../msg/fd.js';
 import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import type { EventSink } from './events/event.js';
+import { removeFile } from './remove-file.js';
 
 const LOCK_FILE = 'sluice.lock';
 
@@ -33,6 +34,7 @@ export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
   if (isLocked && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(file.number).ino) {
     return {
       [Symbol.dispose]: () => {
+        // A later parent sees of one that stays that nobody holds the lock.
         removeFile(path);
         file.close();
       },
@@ -48,13 +50,4 @@ export function lockStateDir(stateDir: string, emit: EventSink): Disposable {
 /** @throws SluiceError ERR_STATE_DIR_LOCKED where another parent has the lock */
 export function refuseLocked(stateDir: string): void {
   lockStateDir(stateDir, () => {})[Symbol.dispose]();
-}
-
-/** Or leaves it: what can't be removed is no reason to fail. */
-export function removeFile(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // A later parent sees that nobody holds the lock, and that the ports are of other namespaces.
-  }
 }

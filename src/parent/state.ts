@@ -14,7 +14,7 @@ import { messageOf } from '../msg/errors.js';
 import type { ChildContext, Status } from '../msg/port.js';
 import { type EventSink, problem } from './events/event.js';
 import { processStat } from './proc.js';
-import { removeFile } from './state-lock.js';
+import { removeFile } from './remove-file.js';
 
 const FILE = 'sluice.json';
 const STATE_FILE = 'ERR_STATE_FILE';
@@ -104,6 +104,7 @@ export class StateFile {
     this.remove();
   }
 
+  /** A file that stays is of namespaces that have ended, as a later parent sees. */
   remove(): void {
     removeFile(this.#path);
   }

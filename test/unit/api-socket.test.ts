@@ -86,7 +86,7 @@ describe('the API socket', () => {
     }
     expect(await readdir(folder)).toEqual(['held.sock']);
     await expect(holdSocket(other, path)).rejects.toMatchObject({ code: 'ERR_SOCKET_LIVE' });
-    await remove();
+    remove();
     expect(await readdir(folder)).toEqual([]);
   });
 

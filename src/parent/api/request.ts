@@ -5,6 +5,8 @@ import { messageOf, SluiceError } from '../../msg/errors.js';
 const TIMEOUT_MS = 30_000;
 /** Tens of thousands of ports. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Else Node makes one of the host's name, and compiles what it knows of IPv6 addresses for it. */
+const NO_TLS = { servername: '' };
 
 export interface ApiRequest {
   readonly socketPath: string;
@@ -54,6 +56,7 @@ async function exchange(asked: ApiRequest): Promise<{ status: number; text: stri
       signal,
       headers: { Host: 'rootlesskit', 'Content-Type': 'application/json' },
       agent: false,
+      ...NO_TLS,
     });
     request.end(body === undefined ? '' : JSON.stringify(body));
     // The error listener stays: an abort in the middle of the answer is emitted here as well.

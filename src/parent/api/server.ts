@@ -85,7 +85,7 @@ export function createSocketServer(respond: Respond, requestTimeoutMs = REQUEST_
       return (server.address() as AddressInfo).port;
     },
     async close() {
-      await removePath?.();
+      removePath?.();
       await leave();
     },
     leave,

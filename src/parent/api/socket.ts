@@ -10,13 +10,14 @@
  * wait, and none is refused.
  */
 import { once } from 'node:events';
-import { chmod, lstat, rename, rm, stat } from 'node:fs/promises';
+import { chmodSync, lstatSync, renameSync, statSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { Fd, must } from '../../msg/fd.js';
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
+import { removeFile } from '../remove-file.js';
 
 /** sun_path of unix(7) without its final NUL. */
 const MAX_PATH_BYTES = 107;
@@ -24,7 +25,7 @@ const MAX_PATH_BYTES = 107;
 const BACKLOG = 128;
 
 /** How to undo it: call it before the socket is closed. */
-export type RemovePath = () => Promise<void>;
+export type RemovePath = () => void;
 
 /**
  * Listens on `path`, mode 0600, with the server that `listen` starts on the path that it is given.
@@ -101,8 +102,8 @@ async function makeSocket(
   let bound: { close(): unknown } | undefined;
   try {
     bound = await listen(boundPath);
-    await chmod(boundPath, 0o600);
-    await rename(boundPath, path);
+    chmodSync(boundPath, 0o600);
+    renameSync(boundPath, path);
   } catch (error) {
     bound?.close();
     throw new SluiceError('ERR_SOCKET', `cannot serve on ${path}: ${messageOf(error)}`, {
@@ -112,19 +113,17 @@ async function makeSocket(
 }
 
 /** Removes the path for as long as it leads to the socket that it leads to now. */
-async function removerOf(path: string): Promise<() => Promise<void>> {
-  const own = await stat(path);
-  return async () => {
-    const there = await lstat(path).catch(() => undefined);
-    if (there?.ino === own.ino && there.dev === own.dev) {
-      // In a directory that has become read-only it stays; the next socket replaces it.
-      await rm(path, { force: true }).catch(() => {});
-    }
+function removerOf(path: string): RemovePath {
+  const own = statSync(path);
+  return () => {
+    const there = lstatSync(path, { throwIfNoEntry: false });
+    // In a directory that has become read-only it stays; the next socket replaces it.
+    if (there?.ino === own.ino && there.dev === own.dev) removeFile(path);
   };
 }
 
 async function refuseLive(path: string): Promise<void> {
-  const there = await lstat(path).catch(() => undefined);
+  const there = lstatSync(path, { throwIfNoEntry: false });
   if (there === undefined) {
     return;
   }

@@ -9,7 +9,7 @@
  */
 import type { Server, Socket } from 'node:net';
 import type { BusServer } from 'node-ipc';
-import { listenAt } from '../api/socket.js';
+import { listenAt, type RemovePath } from '../api/socket.js';
 import { createIpc } from './ipc.js';
 import { MESSAGE, MISSED } from './messages.js';
 
@@ -22,7 +22,7 @@ export class Publisher {
   /** And how many messages each has missed since it got the last one. */
   readonly #viewers = new Map<Socket, number>();
   #bus: BusServer | undefined;
-  #removePath: () => Promise<void> = async () => {};
+  #removePath: RemovePath = () => {};
 
   /** `onViewers` is called with their number whenever it changes. */
   constructor(onViewers: (viewers: number) => void = () => {}) {
@@ -52,7 +52,7 @@ export class Publisher {
   }
 
   async close(): Promise<void> {
-    await this.#removePath();
+    this.#removePath();
     this.#bus?.stop();
     // What was published last is still on its way to those who read.
     for (const socket of this.#viewers.keys()) {

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { launchRootlesskit } from '../launcher/rootlesskit.js';
 import { report } from './report.js';
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command line. Each command's code is loaded only when it is called. */
 import { CommanderError } from 'commander';
 import { createProgram } from './program.js';

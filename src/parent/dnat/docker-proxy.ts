@@ -4,7 +4,7 @@
  * another container's: only the proxy's arguments tell.
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { promises as fs } from 'node:fs';
 import type { ChildContext } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
 import type { DnatQuery } from './rule.js';
@@ -22,7 +22,7 @@ export interface DockerProxy {
 export async function readDockerProxies({ pid, netnsPath }: ChildContext): Promise<DockerProxy[]> {
   const namespace = await inodeOf(netnsPath ?? `/proc/${pid}/ns/net`);
   if (namespace === undefined) return [];
-  const names = await readdir('/proc').catch(() => []);
+  const names = await fs.readdir('/proc').catch(() => []);
   const proxies = names
     .filter((name) => /^\d+$/.test(name))
     .map(async (name) => {
@@ -60,9 +60,9 @@ function valueOf(args: readonly string[], option: string): string {
 
 /** Empty for a process that has ended or is another user's. */
 async function argumentsOf(pid: string): Promise<string[]> {
-  return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+  return (await fs.readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
 }
 
 async function inodeOf(path: string): Promise<number | undefined> {
-  return (await stat(path).catch(() => undefined))?.ino;
+  return (await fs.stat(path).catch(() => undefined))?.ino;
 }

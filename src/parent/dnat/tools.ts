@@ -1,7 +1,7 @@
 /** Programs run in the child namespaces for what they print. */
 
 import { type ExecFileException, execFile } from 'node:child_process';
-import { readlink } from 'node:fs/promises';
+import { promises as fs } from 'node:fs';
 import { SluiceError } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import { nsenterOptions } from '../nsenter.js';
@@ -69,7 +69,7 @@ async function hasOwnMounts(pid: number): Promise<boolean> {
 }
 
 function mountNamespace(process: number | 'self'): Promise<string> {
-  return readlink(`/proc/${process}/ns/mnt`);
+  return fs.readlink(`/proc/${process}/ns/mnt`);
 }
 
 function explain(program: string, error: ExecFileException | null, timeLimitMs: number): string {

@@ -70,8 +70,8 @@ export class WaitingDriver implements Disposable {
     // Else the socket of the one that serves would be found first, and its remedy is another one.
     refuseLocked(options.stateDir);
     const removePath = await holdSocket(this.#api, options.apiSocket);
-    const release = async () => {
-      await removePath();
+    const release = () => {
+      removePath();
       this.#api.close();
     };
     try {
@@ -81,12 +81,12 @@ export class WaitingDriver implements Disposable {
         try {
           await running.close();
         } finally {
-          await release();
+          release();
         }
       };
       return { ended: running.ended, close };
     } catch (error) {
-      await release();
+      release();
       throw error;
     }
   }

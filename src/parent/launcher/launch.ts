@@ -1,11 +1,11 @@
-import { mkdtempSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../../msg/errors.js';
 import { parsePortSpec } from '../../msg/spec.js';
 import { logOptions } from '../log/options.js';
 import { parseMetricsListen } from '../metrics/listen.js';
 import { placeIn } from '../agent-place.js';
+import { removeFile } from '../remove-file.js';
 import { driverOptions } from './driver-options.js';
 import { Gate } from './gate.js';
 import { emergingChild } from './namespaces.js';
@@ -81,7 +81,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
         return child && placeIn(child, driver);
       },
       serve: async (waiting) => {
-        await rename(apiSocketOf(stateDir), upstreamApi);
+        renameSync(apiSocketOf(stateDir), upstreamApi);
         isMoved = true;
         const child = childContextOf(stateDir);
         const apiSocket = apiSocketOf(stateDir);
@@ -91,8 +91,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     });
   } finally {
     // What a rootlesskit leaves that did not end in the orderly way.
-    if (isMoved) await rm(upstreamApi, { force: true });
-    if (isTemporary) await rm(stateDir, { recursive: true, force: true });
+    if (isMoved) removeFile(upstreamApi);
+    if (isTemporary) rmSync(stateDir, { recursive: true, force: true });
   }
 }
 

@@ -26,6 +26,8 @@ export interface Supervised {
  */
 export async function supervise(supervised: Supervised): Promise<number> {
   const { command, env, gate, lookAhead, serve } = supervised;
+  // First, since it is the last to be ready.
+  using driver = new WaitingDriver();
   const [file = '', ...args] = withCallersSettings(command);
   const child = spawn(file, args, { stdio: 'inherit', env });
   const exit = exitOf(child);
@@ -37,13 +39,13 @@ export async function supervise(supervised: Supervised): Promise<number> {
     let serving: Running;
     let isReached = false;
     try {
-      using driver = new WaitingDriver();
       const pid = child.pid ?? 0;
       const look = () => driver.beginAgent(() => lookAhead(pid));
       if (!(await gate.reached(isOver, look))) return await exit;
       isReached = true;
       serving = await serve(driver, pid);
     } catch (error) {
+      driver[Symbol.dispose]();
       // Without the namespaces it could not but fail.
       const wasOver = isOver();
       gate.close();

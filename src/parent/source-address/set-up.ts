@@ -1,8 +1,9 @@
 /** Prepares the child's network namespace for an agent that connects from the clients' addresses. */
 
 import type { ChildContext } from '../../msg/port.js';
-import { systemPath } from '../nsenter.js';
 import { DEFAULT_UDP_TIMEOUTS } from '../../msg/udp-timeouts.js';
+import { systemPath } from '../nsenter.js';
+import { pause } from '../pause.js';
 import { extendConntrack } from './conntrack.js';
 import type { Failures } from './failures.js';
 import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
@@ -10,6 +11,9 @@ import { removeRouting, setUpRouting } from './routing.js';
 import { FAMILIES } from './rules.js';
 import { restoreSysctls, setUpSysctls } from './sysctls.js';
 import { Tools } from './tools.js';
+
+/** Until what people wait for has started. */
+const CONNTRACK_PAUSE_MS = 1000;
 
 export interface SourceAddressing {
   /** The agent may connect from IPv4 addresses of others, and the replies reach it. */
@@ -41,12 +45,16 @@ export async function setUpSourceAddressing(
     setUpRouting(tools),
     setUpSysctls(tools),
   ]);
-  // Only now is conntrack sure to be there: the rules load it. Nobody waits for this: it is done long
-  // before a session is as old.
-  const extended = extendConntrack(tools, udpTimeouts);
+  // Only now is conntrack sure to be there: the rules load it. And nobody waits for this: it is done
+  // long before a session is as old.
+  const over = new AbortController();
+  const extended = pause(CONNTRACK_PAUSE_MS, over.signal).then(() =>
+    over.signal.aborted ? undefined : extendConntrack(tools, udpTimeouts),
+  );
   const undo = async () => {
+    over.abort();
     await Promise.all([
-      extended.then((undoConntrack) => undoConntrack()),
+      extended.then((undoConntrack) => undoConntrack?.()),
       firewall.via === 'none' ? undefined : removeFirewall(tools, firewall.via),
       removeRouting(tools),
       restoreSysctls(tools, sysctls, routing.leftover),
