@@ -3,12 +3,11 @@ import { join } from 'node:path';
 import { type Cleanup, temporaryFolder } from './cleanup.js';
 import { REPOSITORY } from './paths.js';
 
-const CLI = join(REPOSITORY, 'dist/parent/cli');
-
-export const SLUICE = join(CLI, 'main.js');
+/** As users have it: package.json's `bin`. */
+export const SLUICE = join(REPOSITORY, 'dist/programs/parent/cli/main.js');
 export const DOCKER_ROOTLESSKIT = join(REPOSITORY, 'scripts/docker-rootlesskit');
 
-/** The command `sluice ARGS...`, compiled. */
+/** The command `sluice ARGS...`. */
 export function sluice(...args: readonly string[]): string[] {
   return [process.execPath, SLUICE, ...args];
 }

@@ -58,6 +58,15 @@ describeWith([tool('rootlesskit'), userNamespaces], 'the package', () => {
     ]);
   });
 
+  it('keeps what V8 makes of its programs when it is installed, not before', async () => {
+    expect((await run(['tar', '-tf', tarball])).trim().split('\n').filter(isCodeCache)).toEqual([]);
+    const programs = join(prefix, 'lib/node_modules/sluice/dist/programs');
+    const files = readdirSync(programs, { recursive: true, encoding: 'utf8' });
+    expect(files.filter(isCodeCache).length).toBe(
+      files.filter((file) => file.endsWith('.map')).length,
+    );
+  });
+
   it('installs its man pages', () => {
     for (const page of ['sluice.1', 'docker-rootlesskit.1']) {
       expect(existsSync(join(prefix, 'share/man/man1', page))).toBe(true);
@@ -131,3 +140,7 @@ describeWith([tool('rootlesskit'), userNamespaces], 'the package', () => {
     });
   });
 });
+
+function isCodeCache(file: string): boolean {
+  return file.endsWith('.cache');
+}
