@@ -10,7 +10,7 @@
  * wait, and none is refused.
  */
 import { once } from 'node:events';
-import { chmodSync, lstatSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, type Stats, statSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { messageOf, SluiceError } from '../../msg/errors.js';
@@ -116,14 +116,23 @@ async function makeSocket(
 function removerOf(path: string): RemovePath {
   const own = statSync(path);
   return () => {
-    const there = lstatSync(path, { throwIfNoEntry: false });
+    const there = statusOf(path);
     // In a directory that has become read-only it stays; the next socket replaces it.
     if (there?.ino === own.ino && there.dev === own.dev) removeFile(path);
   };
 }
 
+/** Undefined also where it can't be looked at: what is to be done there then says why. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 async function refuseLive(path: string): Promise<void> {
-  const there = lstatSync(path, { throwIfNoEntry: false });
+  const there = statusOf(path);
   if (there === undefined) {
     return;
   }
