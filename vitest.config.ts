@@ -32,8 +32,9 @@ const inEmulatedMachine: TestProjectConfiguration[] = [
       setupFiles,
       isolate: false,
       fileParallelism: false,
-      testTimeout: 240_000,
-      hookTimeout: 360_000,
+      // On an emulated processor, beside the other suites: a start of Node takes up to ten seconds.
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
     },
   },
 ];

@@ -14,6 +14,7 @@ import { until } from '../harness/wait.js';
 
 /** Several starts of Node on an emulated processor. */
 const DEADLINE_MS = 120_000;
+const LISTED_MS = 50_000;
 const SO_SNDBUF = 7;
 const LARGEST_BYTES = 1024 * 1024;
 /** Ports of the host, that of the server inside, and one that nobody has there. */
@@ -62,7 +63,7 @@ describeWith([userNamespaces, tool('socat')], 'of SCTP ports', () => {
       const view = await probe(ECHO, '--text', 'hello');
       return view.inside?.[0]?.owner?.bound.length === 1 ? view : undefined;
     };
-    expect(await until(listed, DEADLINE_MS, 'the server in the list')).toMatchObject({
+    expect(await until(listed, LISTED_MS, 'the server in the list')).toMatchObject({
       verdict: 'answered',
       bytes: 5,
       inside: [
