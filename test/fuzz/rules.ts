@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { isIP } from 'node:net';
 import { parseIptables } from '../../src/parent/dnat/iptables.js';
-import { hasNativeNat, parseNft } from '../../src/parent/dnat/nft.js';
+import { hasNativeNat } from '../../src/parent/dnat/nft-json.js';
+import { parseNft } from '../../src/parent/dnat/nft.js';
 import type { DnatRule } from '../../src/parent/dnat/rule.js';
 import { damaged, nearly } from './garbage.js';
 import { must, targetOf } from './target.js';

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hasNativeNat, parseNft } from '../../src/parent/dnat/nft.js';
+import { hasNativeNat } from '../../src/parent/dnat/nft-json.js';
+import { parseNft } from '../../src/parent/dnat/nft.js';
 import { REPOSITORY } from '../harness/paths.js';
 
 function fixture(name: string): string {

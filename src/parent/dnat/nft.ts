@@ -1,5 +1,5 @@
 /**
- * The output of nft(8) as JSON: libnftables-json(5).
+ * The rules in nft's output.
  *
  * The statements understood are those of moby 29's nftables backend (chain
  * nat-prerouting-and-output of the tables `ip docker-bridges` and `ip6 docker-bridges`), of CNI's
@@ -9,6 +9,7 @@
 
 import * as z from 'zod';
 import { type Transport, TRANSPORTS } from '../../msg/port.js';
+import { arrayOf, field, objectsOf } from './nft-json.js';
 import { type DnatRule, parseAddress, parsePort, parseTargetIP } from './rule.js';
 
 interface Facts {
@@ -81,19 +82,6 @@ const statement = z.union([
 
 const understood = z.array(statement);
 
-/**
- * Whether the output of `nft -j list chains` has NAT in it that is not iptables-nft's, whose
- * targets nft can't show. Never throws.
- */
-export function hasNativeNat(text: string): boolean {
-  return objectsOf(text).some((object) => {
-    const chain = field(object, 'chain');
-    const isOfIptables =
-      field(chain, 'table') === 'nat' && IP.some((family) => family === field(chain, 'family'));
-    return field(chain, 'type') === 'nat' && !isOfIptables;
-  });
-}
-
 /** The DNAT rules of `nft -j list ruleset` that are understood; the rest is left out. Never throws. */
 export function parseNft(text: string): DnatRule[] {
   return objectsOf(text).flatMap((object) => {
@@ -110,26 +98,4 @@ function toRule(expr: readonly unknown[]): DnatRule | undefined {
   if (proto === undefined || from === undefined || target === undefined) return undefined;
   const to = { ip: target.ip, port: target.port ?? from };
   return { proto, port: from, target: to, ...(ip !== undefined && { ip }) };
-}
-
-function objectsOf(text: string): readonly unknown[] {
-  return arrayOf(field(parseJson(text), 'nftables'));
-}
-
-function arrayOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? (value as Readonly<Record<string, unknown>>)[name]
-    : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -8,6 +8,7 @@
 
 import { SluiceError } from '../../msg/errors.js';
 import { parseIptables } from './iptables.js';
+import { hasNativeNat } from './nft-json.js';
 import type { DnatRule } from './rule.js';
 import { type Finished, NOT_FOUND, type Run } from './tools.js';
 
@@ -54,10 +55,11 @@ export async function readRules(run: Run, onProblem: OnProblem): Promise<DnatRul
 
 /** Chains first: the whole ruleset of iptables-nft takes nft 100 ms at 500 ports, for nothing. */
 async function listNft(run: Run): Promise<DnatRule[] | undefined> {
-  const { hasNativeNat, parseNft } = await import('./nft.js');
   const isNative = await list(run, LIST_CHAINS, hasNativeNat);
   if (isNative === undefined) return undefined;
-  return isNative ? list(run, LIST_RULESET, parseNft) : [];
+  if (!isNative) return [];
+  const { parseNft } = await import('./nft.js');
+  return list(run, LIST_RULESET, parseNft);
 }
 
 /** Undefined where the tool is missing. */
