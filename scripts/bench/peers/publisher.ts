@@ -9,7 +9,8 @@ import { CHILD_PORTS, type Ports, type RunningPeer, type Turn } from './peer.js'
 
 /** Makes the tap device's network; no forwarded byte passes through it. */
 const NETWORK_DRIVER = 'slirp4netns';
-const API_POLL_MS = 2;
+/** Seldom enough to leave the processors, which are what is waited for, to those that start. */
+const API_POLL_MS = 10;
 
 export interface Publisher {
   /** Gets one `-p SPEC` for each server, then `separator`, then the servers' command. */

@@ -12,7 +12,7 @@ import { closeSync, constants, existsSync, openSync, rmSync, unlinkSync, writeSy
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const POLL_INTERVAL_MS = 5;
+const POLL_INTERVAL_MS = 2;
 
 // What `read` would say is that a signal interrupted it, which ends the shell.
 // The trap is for a command that can't be executed: rootlesskit's exit code for that is 1 too.
