@@ -4,6 +4,9 @@
  * disturbed by an upgrade. They are CommonJS, which Node.js starts faster, each behind a file of its
  * name that runs it (entry.ts). koffi stays outside, since it has a native part. The licences of the
  * packages that are now part of these files are next to them.
+ *
+ * What a program imports is loaded when it starts: node:fs/promises, too, but `promises` of node:fs
+ * when it is used.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -13,7 +16,6 @@ const FOLDER = join(import.meta.dirname, '..');
 
 const PROGRAMS = join(FOLDER, 'dist/programs');
 
-// `promises` of node:fs is loaded when it is used, node:fs/promises at a program's start.
 // Code of earlier builds has other names.
 rmSync(PROGRAMS, { recursive: true, force: true });
 const { metafile } = await build({

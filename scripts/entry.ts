@@ -2,26 +2,19 @@
 /**
  * What Node.js starts for each program: bundle.ts makes a file of this for each, beside its code.
  *
- * The code is read through by V8 at every start, which takes 14 ms for the driver's and 2 with what
+ * The code is read through by V8 at every start, which takes 16 ms for the driver's and 2 with what
  * parent/code-cache.ts has kept of an earlier time. V8 itself turns down what another version of it
  * made, or other flags; the code's name changes with its content.
  */
 import { readFileSync } from 'node:fs';
-import { wrap } from 'node:module';
-import { Script } from 'node:vm';
+import { compile } from '../src/msg/program-code.js';
 
 /** The name of the file with the code, without `.js`. */
 declare const CODE: string;
 
 const path = `${__dirname}/${CODE}`;
-const filename = `${path}.js`;
-const cachedData = kept();
-const script = new Script(wrap(readFileSync(filename, 'latin1')), {
-  filename,
-  ...(cachedData !== undefined && { cachedData }),
-});
-const run = script.runInThisContext() as (...args: unknown[]) => void;
-run(exports, require, module, filename, __dirname);
+const run = compile(path, kept()).runInThisContext() as (...args: unknown[]) => void;
+run(exports, require, module, `${path}.js`, __dirname);
 
 function kept(): Buffer | undefined {
   try {

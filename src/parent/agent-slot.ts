@@ -99,6 +99,7 @@ export class AgentSlot {
     let agent = first;
     let pauseMs = 0;
     while (!this.#options.isOver()) {
+      // Not `performance`, which would be loaded for this before the driver serves.
       const startedAt = uptime();
       using _ = this.#watch(agent);
       const reason = await agent.ended;

@@ -6,14 +6,14 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { wrap } from 'node:module';
-import { dirname, join } from 'node:path';
-import { Script } from 'node:vm';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { messageOf } from '../msg/errors.js';
+import { compile } from '../msg/program-code.js';
 import { nodeEnvironment } from './node-env.js';
+import { programPath } from './package-folder.js';
 
-const PROGRAMS = dirname(import.meta.dirname);
+const PROGRAMS = programPath('');
 /** `main.2HXSMKTR.js`, after its folder. */
 const CODE = /^(.+\.[0-9A-Z]{8})\.js$/;
 /** Those that run in `nodeEnvironment`: V8 takes nothing that was made with other flags. */
@@ -29,9 +29,7 @@ function keepAll(isFrugal: boolean): void {
 
 /** Whole or not at all: V8 doesn't look closely at what it is given. */
 function keep(path: string): void {
-  const filename = `${path}.js`;
-  const script = new Script(wrap(readFileSync(filename, 'latin1')), { filename });
-  writeFileSync(`${path}.new`, script.createCachedData());
+  writeFileSync(`${path}.new`, compile(path).createCachedData());
   renameSync(`${path}.new`, `${path}.cache`);
 }
 
@@ -39,7 +37,7 @@ try {
   const isFrugal = process.argv[2] === AS_FRUGAL;
   keepAll(isFrugal);
   if (!isFrugal) {
-    const again = [...process.argv.slice(1, 2), AS_FRUGAL];
+    const again = [programPath('parent/code-cache.js'), AS_FRUGAL];
     spawnSync(process.execPath, again, { env: nodeEnvironment(), stdio: 'inherit' });
   }
 } catch (error) {

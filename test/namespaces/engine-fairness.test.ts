@@ -118,7 +118,7 @@ describeWith([userNamespaces, tool('ip'), tool('socat')], 'an agent that streams
     const hasMore = () => {
       fill(source.client);
       if (source.server.waiting < 2 * TURN_BYTES) {
-        // What the reader takes at a time makes the kernel widen its window, or not.
+        // The kernel widens the window of a reader that takes much at a time: the pump takes 64 KiB.
         while (Buffer.isBuffer(source.server.receive()));
         return false;
       }

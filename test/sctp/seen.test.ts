@@ -14,6 +14,7 @@ import { until } from '../harness/wait.js';
 
 /** Several starts of Node on an emulated processor. */
 const DEADLINE_MS = 120_000;
+/** Before the test's own time is over, where every deadline is eight times as long. */
 const LISTED_MS = 50_000;
 const SO_SNDBUF = 7;
 const LARGEST_BYTES = 1024 * 1024;

@@ -37,7 +37,8 @@ export interface ApiClient extends Manager {
 
 /**
  * A client of the API at a unix socket; each call has `timeoutMs` milliseconds, 30,000 by default.
- * Rejections are those of `ask`.
+ * Every rejection is a SluiceError: ERR_API with the server's own message when it refused, else
+ * ERR_API_UNREACHABLE, ERR_API_TIMEOUT or ERR_API_FOREIGN.
  */
 export function createApiClient(socketPath: string, timeoutMs?: number): ApiClient {
   const call = async <T>(

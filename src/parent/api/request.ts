@@ -25,8 +25,8 @@ export interface ApiAnswer {
 }
 
 /**
- * Every rejection is a SluiceError: ERR_API with the server's own message when it refused, else
- * ERR_API_UNREACHABLE, ERR_API_TIMEOUT or ERR_API_FOREIGN.
+ * Rejects with a SluiceError: ERR_API with the server's own message when it refused, else
+ * ERR_API_UNREACHABLE, ERR_API_TIMEOUT, or ERR_API_FOREIGN for an answer that is no JSON.
  */
 export async function ask(request: ApiRequest): Promise<ApiAnswer> {
   const { status, text } = await exchange(request);

@@ -8,9 +8,10 @@
  * The shell makes the FIFO, because rootlesskit empties its state directory when it starts. The
  * FIFO's path is the shell's $0, so that no variable of it gets into the command's environment.
  */
-import { closeSync, constants, existsSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { removeFile } from '../remove-file.js';
 
 const POLL_INTERVAL_MS = 2;
 
@@ -75,7 +76,7 @@ export class Gate {
       closeSync(this.#fd);
       this.#fd = undefined;
     }
-    rmSync(this.#path, { force: true });
+    removeFile(this.#path);
   }
 }
 

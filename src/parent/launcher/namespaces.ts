@@ -22,7 +22,7 @@ export function emergingChild(
   stateDir: string,
   detachesNetns: boolean,
 ): (rootlesskit: number) => ChildContext | undefined {
-  // To look at one process again takes a tenth of the time of a look for its like.
+  // A look for it reads a file for each thread of rootlesskit.
   let seen: readonly number[] = [];
   return (rootlesskit) => {
     const isChild = (pid: number) => isSameProgram(pid, rootlesskit);
