@@ -65,6 +65,8 @@ class Control implements Handler, Disposable {
     this.#isLasting = isLasting;
     this.#ports = new AgentPorts(reactor, {
       resolve: (id) => this.#send({ type: 'resolve', id }),
+      returnPath: (question) => this.#send({ type: 'returnPath', ...question }),
+      sourceLost: (lost) => this.#send({ type: 'sourceLost', ...lost }),
       shed: (counts) => this.#send({ type: 'shed', counts }),
       refused: (id, flows, client) => this.#send({ type: 'refused', id, flows, client }),
       aborted: (id, flows, reason) => this.#send({ type: 'aborted', id, flows, reason }),
@@ -161,8 +163,8 @@ class Control implements Handler, Disposable {
         this.#send({ type: 'flows', request: message.request, ...flows });
         return;
       }
-      case 'sourceFamilies':
-        return this.#reply(message.request, () => this.#ports.setSourceFamilies(message.families));
+      case 'sourcePolicy':
+        return this.#reply(message.request, () => this.#ports.setSourcePolicy(message.policy));
       case 'udpTimeouts':
         return this.#reply(message.request, () => this.#ports.setUdpTimeouts(message.timeouts));
       case 'limits':
@@ -182,6 +184,8 @@ class Control implements Handler, Disposable {
         return this.#reactor.stop();
       case 'targets':
         return this.#ports.answered(message.id, message);
+      case 'returnPath':
+        return this.#ports.onReturnPath(message);
       default:
         message satisfies never;
     }

@@ -13,17 +13,18 @@ import type { Pump } from './pump.js';
 import type { Reactor } from './reactor.js';
 import type { Refusals } from './refusals.js';
 import { resetNow } from './sockets.js';
-import type { SourceAddresses } from './source.js';
+import type { SourceAddresses, SourceWatchers } from './source.js';
 
-/** The server is in this kernel: it answers at once or not at all. */
-const CONNECT_TIMEOUT_MS = 10_000;
-/** Shorter: without an answer the flow is dialled once more, without the client's address. */
-const CONNECT_AS_CLIENT_TIMEOUT_MS = 3000;
+/**
+ * A server in this kernel has answered by then, unless its backlog is full or a firewall drops the
+ * client. The flow goes on waiting, up to the kernel's own limit, while the reason is looked for.
+ */
+const SILENCE_MS = 1000;
 const RESET_POLL_MS = 5;
 const ACCEPT_PAUSE_MS = 100;
 
 /** What all protocols report to. */
-export interface Watchers {
+export interface Watchers extends SourceWatchers {
   readonly overload: Overload;
   readonly refusals: Refusals;
 }
@@ -34,10 +35,7 @@ export interface ListeningPort extends PublishedPort {
 
 export abstract class Connections implements Forwarder {
   readonly reactor: Reactor;
-  readonly connecting = new Deadlines<Flow>(CONNECT_TIMEOUT_MS, (flow) => flow.onDeadline());
-  readonly connectingAsClient = new Deadlines<Flow>(CONNECT_AS_CLIENT_TIMEOUT_MS, (flow) =>
-    flow.onDeadline(),
-  );
+  readonly connecting = new Deadlines<Flow>(SILENCE_MS, (flow) => flow.onDeadline());
   readonly resetting = new Deadlines<Flow>(RESET_POLL_MS, (flow) => flow.onDeadline());
   readonly paused = new Deadlines<Listener>(ACCEPT_PAUSE_MS, (listener) => listener.resume());
   readonly sources: SourceAddresses;
@@ -51,10 +49,7 @@ export abstract class Connections implements Forwarder {
     this.#watchers = watchers;
     this.reactor = reactor;
     this.sources = sources;
-    const { connecting, connectingAsClient, resetting, paused } = this;
-    for (const clock of [connecting, connectingAsClient, resetting, paused]) {
-      reactor.addClock(clock);
-    }
+    for (const clock of [this.connecting, this.resetting, this.paused]) reactor.addClock(clock);
   }
 
   /** For one direction of a flow of that port; what it delivers is added to `tally`. */
@@ -70,8 +65,14 @@ export abstract class Connections implements Forwarder {
   abstract unacknowledged(fd: number): number;
 
   stats(): TransportStats {
-    const { kept: sourceKept, lost: sourceLost } = this.sources;
-    return { flows: this.#flows.size, ...this.counters, sourceKept, sourceLost, drops: this.drops };
+    return {
+      flows: this.#flows.size,
+      ...this.counters,
+      sourceKept: this.sources.kept,
+      sourceLost: this.sources.lost,
+      sourceRefused: this.sources.refused,
+      drops: this.drops,
+    };
   }
 
   addPort(published: PublishedPort, sockets: readonly Fd[]): ForwardedPort {

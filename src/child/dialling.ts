@@ -1,18 +1,22 @@
 /**
  * How a flow reaches its server: which address is tried now, and whether as the client.
  *
- * An attempt that bears the client's address and doesn't work out, because the kernel refuses the
- * address or because replies to it get lost, is repeated without before the next server is tried.
+ * - An attempt bears the client's address wherever that can work (`source.ts`). It is repeated under
+ *   an address of the namespace only where the kernel refuses the client's address, or where there
+ *   is evidence that replies to it can't come back (`return-paths.ts`).
+ * - A refusal may be a firewall's, meant for this client. So it is final, unless another container,
+ *   or an address on which the client is judged by the same address, comes next. A port's own
+ *   addresses follow a container only when nobody has the container's address any more.
  */
 
-import type { SourceLoss } from '../msg/stats.js';
+import * as linux from '../msg/linux.js';
+import type { SourceLoss } from '../msg/source-address.js';
+import { isListening } from './listening.js';
 import { exhaustedBy } from './overload.js';
+import type { Silent } from './return-paths.js';
 import { isSourceProblem, withoutPort } from './sockets.js';
 import type { SourceAddresses } from './source.js';
 import type { Targets, Waiting } from './targets.js';
-
-/** After replies to a client's address got lost, a port's flows do without for so long. */
-const PLAIN_MS = 60_000;
 
 /**
  * A new socket that is connected or about to be, from the address `source` if one is given; else
@@ -20,10 +24,17 @@ const PLAIN_MS = 60_000;
  */
 export type ConnectTo = (server: Uint8Array, source?: Uint8Array) => number;
 
+/** After a failed attempt: try `next`; reset the client; or ask whether the container is there. */
+export type AfterFailure = 'next' | 'reset' | 'ask';
+
+/** A flow with its dialling. */
+export interface DiallingFlow extends Waiting, Silent {}
+
 export class Dialling {
   readonly #connectTo: ConnectTo;
   readonly #sources: SourceAddresses;
   readonly #targets: Targets;
+  readonly #port: number;
   /** As a sockaddr. */
   readonly #client: Uint8Array;
   /** On the clock of performance.now(). */
@@ -32,18 +43,21 @@ export class Dialling {
   #at = 0;
   /** Why this attempt doesn't bear the client's address; undefined if it does. */
   #loss: SourceLoss | undefined;
-  /** An attempt with the client's address has failed. */
-  #isRefused = false;
+  /** The kernel has refused the client's address towards this server. */
+  #isSourceRefused = false;
+  /** Why a server was not dialled, since client addresses are required. */
+  #withheld: SourceLoss | undefined;
 
   constructor(
     connectTo: ConnectTo,
     sources: SourceAddresses,
-    targets: Targets,
+    { id, targets }: { readonly id: number; readonly targets: Targets },
     client: Uint8Array,
   ) {
     this.#connectTo = connectTo;
     this.#sources = sources;
     this.#targets = targets;
+    this.#port = id;
     this.#client = client;
   }
 
@@ -51,9 +65,9 @@ export class Dialling {
   isReady(flow: Waiting): boolean {
     const servers = this.#targets.addressesFor(flow);
     if (servers === undefined) return false;
-    this.#servers = this.#targets.isDualStack
-      ? this.#sources.inOrder(this.#client, servers)
-      : servers;
+    const alive = servers.filter((server) => !this.#isDead(server));
+    const known = alive.length > 0 ? alive : servers;
+    this.#servers = this.#targets.isDualStack ? this.#sources.inOrder(this.#client, known) : known;
     return true;
   }
 
@@ -62,13 +76,14 @@ export class Dialling {
     return this.#servers[this.#at];
   }
 
-  /** There are servers left after the one whose turn it is. */
-  get hasMore(): boolean {
-    return this.#at + 1 < this.#servers.length;
-  }
-
+  /** The attempt's socket has the client's address. */
   get bearsClient(): boolean {
     return this.#loss === undefined;
+  }
+
+  /** The client is to be refused, since a server would not see its address. */
+  get isWithheld(): boolean {
+    return this.#withheld !== undefined;
   }
 
   /**
@@ -78,48 +93,117 @@ export class Dialling {
   next(): number | undefined {
     for (; this.#at < this.#servers.length; this.#advance()) {
       const fd = this.#start(this.#servers[this.#at] as Uint8Array);
+      if (fd === undefined) continue;
       if (fd >= 0 || exhaustedBy(fd) !== undefined) return fd;
+      this.#targets.failed(this.server);
     }
     return undefined;
   }
 
-  /** The attempt was refused. */
-  refused(): void {
+  /** The attempt has failed with this negative errno. `next` may be called after `next`. */
+  onFailed(error: number): AfterFailure {
+    const server = this.server as Uint8Array;
+    const next = this.#servers[this.#at + 1];
+    this.#targets.failed(server);
+    if (next === undefined) return 'reset';
+    if (error !== linux.ECONNREFUSED) return 'ask';
+    if (!this.#mayFollow(server, next)) return 'reset';
     this.#advance();
+    return 'next';
   }
 
-  /** The attempt had no answer, perhaps because that went to the client itself. */
-  timedOut(): void {
-    if (!this.bearsClient) return this.#advance();
-    this.#isRefused = true;
-    this.#targets.plainUntil = performance.now() + PLAIN_MS;
+  /** After 'ask': true, and `next` may be called, when nobody has the server's address. */
+  isGone(): boolean {
+    const isGone = this.server !== undefined && this.#isDead(this.server);
+    if (isGone) this.#advance();
+    return isGone;
   }
 
-  /** Counts how it went. */
-  connected(): void {
+  /**
+   * True when this attempt can't succeed, as is known by now, and `next` begins a better one: at the
+   * next server since nobody has this address, or without the client's address since no reply to it
+   * comes back.
+   */
+  isHopeless(): boolean {
+    if (this.server === undefined) return false;
+    if (this.#at + 1 < this.#servers.length && this.#isDead(this.server)) {
+      this.#advance();
+      return true;
+    }
+    return this.bearsClient && this.#isLost(this.server);
+  }
+
+  /** Asks whether replies come back, for a flow without an answer. False when nobody can be asked. */
+  ask(flow: Silent): boolean {
+    const { returnPaths } = this.#sources;
+    return (
+      this.server !== undefined && returnPaths.ask(this.#port, this.server, this.#client, flow)
+    );
+  }
+
+  /** As `ask`, whether or not that was done a moment ago. */
+  askNow(flow: Silent): boolean {
+    const { returnPaths } = this.#sources;
+    return (
+      this.server !== undefined && returnPaths.askNow(this.#port, this.server, this.#client, flow)
+    );
+  }
+
+  /** Counts whether the server sees the client's address. */
+  onConnected(): void {
     if (this.#loss === undefined) this.#sources.kept++;
-    else this.#sources.lost[this.#loss]++;
+    else this.#count(this.#loss, false);
   }
 
-  #start(server: Uint8Array): number {
+  /** Counts a flow, or one of its datagrams, that is refused because of its client's address. */
+  onWithheld(): void {
+    if (this.#withheld !== undefined) this.#count(this.#withheld, true);
+  }
+
+  /** Undefined where the client's address is required and can't be had. */
+  #start(server: Uint8Array): number | undefined {
     this.#loss = this.#lossFor(server);
+    this.#withheld = this.#sources.policy.isRequired ? this.#loss : undefined;
+    if (this.#withheld !== undefined) return undefined;
     if (this.#loss !== undefined) return this.#connectTo(server);
     let fd = this.#connectTo(server, this.#client);
     // The client uses its port for another connection of ours: the address matters more.
     if (fd < 0 && isSourceProblem(fd)) fd = this.#connectTo(server, withoutPort(this.#client));
     if (fd >= 0 || !isSourceProblem(fd)) return fd;
-    this.#isRefused = true;
+    this.#isSourceRefused = true;
     return this.#start(server);
   }
 
   #lossFor(server: Uint8Array): SourceLoss | undefined {
-    const isPlain = this.#isRefused || performance.now() < this.#targets.plainUntil;
-    return isPlain ? 'refused' : this.#sources.lossFor(this.#client, server);
+    if (this.#isSourceRefused) return 'refused';
+    const loss = this.#sources.lossFor(this.#client, server);
+    return loss ?? (this.#isLost(server) ? 'unreturned' : undefined);
+  }
+
+  /** Whether the client may be taken to `next` after `server` refused it. */
+  #mayFollow(server: Uint8Array, next: Uint8Array): boolean {
+    if (this.#targets.isNamed(next)) return true;
+    if (this.#targets.isNamed(server)) return false;
+    if (!this.bearsClient || this.#lossFor(next) === undefined) return true;
+    // Somebody listens there, so a firewall has rejected this client.
+    return !isListening(server);
+  }
+
+  #isLost(server: Uint8Array): boolean {
+    return this.#sources.returnPaths.isLost(this.#port, server, this.#client);
+  }
+
+  #isDead(server: Uint8Array): boolean {
+    return this.#sources.returnPaths.isDead(this.#port, server, this.#client);
+  }
+
+  #count(loss: SourceLoss, isRefused: boolean): void {
+    const server = this.server ?? (this.#servers.at(-1) as Uint8Array);
+    this.#sources.count({ port: this.#port, loss, isRefused, client: this.#client, server });
   }
 
   #advance(): void {
-    this.#targets.failed(this.#servers[this.#at]);
     this.#at++;
-    this.#isRefused = false;
+    this.#isSourceRefused = false;
   }
 }

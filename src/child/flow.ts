@@ -5,7 +5,7 @@
  *   connecting ─► open ─► closed        both directions ended: plain close
  *        │          ├───► resetting ─► closed   one side was reset: the other one is reset too,
  *        │          │                           after it got what was read before
- *        └──────────┴───► closed        refused by every address, timed out: the client is reset
+ *        └──────────┴───► closed        refused, or the client left: it is reset
  *
  * - A FIN is passed on once everything before it was; the other direction goes on.
  * - What was read before a reset gets RESET_GRACE_MS to reach the other side.
@@ -25,12 +25,15 @@ import { packSockAddr, unpackSockAddr } from '../msg/sockaddr.js';
 import { type Expiring, wholeMs } from './deadlines.js';
 import type { Task } from './reactor.js';
 import type { Connections, ListeningPort } from './connections.js';
+import { Connecting, type ConnectingFlow } from './connecting.js';
 import { type ConnectTo, Dialling } from './dialling.js';
 import { newFlowId, type Observable, type Observed } from './observed.js';
-import { Side, WRITE_EVENTS } from './side.js';
-import { connectError, resetNow, resetOnClose, shutdownWrite } from './sockets.js';
+import { Side } from './side.js';
+import { resetNow, resetOnClose, shutdownWrite } from './sockets.js';
 
 const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
+/** The client was reset, or has closed both ways. */
+const GONE_EVENTS = linux.EPOLLERR | linux.EPOLLHUP;
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
 /** A flow that moved so much at an edge waits at the next one until those before it had their share. */
@@ -38,7 +41,7 @@ const BULK_BYTES = 64 * 1024;
 
 type State = 'connecting' | 'open' | 'resetting' | 'closed';
 
-export class Flow implements Task, Expiring, Observable {
+export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   deadline = 0;
   readonly #id = newFlowId();
   readonly #connections: Connections;
@@ -47,7 +50,7 @@ export class Flow implements Task, Expiring, Observable {
   readonly #server: Side;
   #state: State = 'connecting';
   /** While connecting. */
-  #dialling: Dialling | undefined;
+  #connecting: Connecting | undefined;
   /** The client's sockaddr, packed. */
   readonly #address: string;
   /** The sockaddr of the server that was dialled last. */
@@ -55,6 +58,8 @@ export class Flow implements Task, Expiring, Observable {
   readonly #acceptedAt: number;
   #activeAt: number;
   #isBulk = false;
+  /** The client's socket is in the reactor, which is done at the latest when the flow opens. */
+  #isClientWatched = false;
   #resetAt = 0;
 
   /** `address` is the client's, as a sockaddr. */
@@ -69,8 +74,9 @@ export class Flow implements Task, Expiring, Observable {
     this.#address = packSockAddr(address);
     const connectTo: ConnectTo = (server, source) =>
       connections.connectTo(server, source, clientFd);
-    this.#dialling = new Dialling(connectTo, connections.sources, port.targets, address);
-    this.#acceptedAt = wholeMs(this.#dialling.startedAt);
+    const dialling = new Dialling(connectTo, connections.sources, port, address);
+    this.#connecting = new Connecting(this, dialling);
+    this.#acceptedAt = wholeMs(dialling.startedAt);
     this.#activeAt = this.#acceptedAt;
     const up = connections.newPump(port, port.counters.in);
     const down = connections.newPump(port, port.counters.out);
@@ -109,35 +115,44 @@ export class Flow implements Task, Expiring, Observable {
     return this.#client.ended || this.#server.ended ? 'half-closed' : 'open';
   }
 
-  /** Dials the port's addresses in turn; the client is reset when none of them takes it. */
+  /** The client is reset when no server takes it. */
   connect(): void {
-    const dialling = this.#dialling as Dialling;
-    if (dialling.isReady(this)) this.#attempt(dialling);
+    this.#connecting?.start();
   }
 
-  #attempt(dialling: Dialling): void {
-    const fd = dialling.next();
-    if (fd === undefined) {
-      this.#connections.refused(this.#port, unpackSockAddr(this.#address));
-      return this.#abort();
-    }
-    this.#dialled = dialling.server;
-    if (fd < 0) return this.#shed(fd);
+  watchServer(fd: number): number {
+    this.#dialled = this.#connecting?.dialling.server;
     this.#server.fd = fd;
-    const { reactor, connecting, connectingAsClient } = this.#connections;
-    const watched = reactor.add(fd, EDGES, this.#server);
-    if (watched < 0) return this.#shed(watched);
-    (dialling.bearsClient ? connectingAsClient : connecting).set(this);
+    this.wait();
+    return this.#connections.reactor.add(fd, EDGES, this.#server);
+  }
+
+  wait(): void {
+    this.#connections.connecting.set(this);
+  }
+
+  hangUp(): void {
+    this.#connections.connecting.clear(this);
+    this.#connections.reactor.close(this.#server.fd);
+    this.#server.fd = -1;
+  }
+
+  /** Not before there is use for it: nothing can be done with its bytes while the flow connects. */
+  watchClient(): number {
+    if (this.#isClientWatched) return 0;
+    this.#isClientWatched = true;
+    return this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
   }
 
   onEdge(side: Side, events: number): void {
     switch (this.#state) {
       case 'connecting':
-        this.#onConnected(this.#dialling as Dialling, events);
+        if (side === this.#server) this.#connecting?.onServerEvents(side.fd, events);
+        else if ((events & GONE_EVENTS) !== 0) this.#abort();
         break;
       case 'open':
         if ((events & linux.EPOLLERR) !== 0) this.#break(side);
-        if (this.#isBulk) this.#queue();
+        if (this.#isBulk) this.#connections.reactor.queue(this);
         else this.#pumpBoth();
         break;
       case 'resetting':
@@ -154,42 +169,40 @@ export class Flow implements Task, Expiring, Observable {
     if (this.#state === 'open') this.#pumpBoth();
   }
 
-  /** The connect took too long, or it is time to look again whether a reset can be passed on. */
+  /** There is no answer for a while, or it is time to look again whether a reset can be passed on. */
   onDeadline(): void {
-    if (this.#state !== 'connecting') return this.#flushAndReset();
-    const dialling = this.#dialling as Dialling;
-    dialling.timedOut();
-    this.#attemptAgain(dialling);
+    if (this.#state === 'connecting') this.#connecting?.onSilent();
+    else this.#flushAndReset();
   }
 
-  #onConnected(dialling: Dialling, events: number): void {
-    if ((events & WRITE_EVENTS) === 0) return;
+  onReturnPath(): void {
+    if (this.#state === 'connecting') this.#connecting?.onReturnPath();
+  }
+
+  onOpen(wasReset: boolean): void {
     this.#connections.connecting.clear(this);
-    this.#connections.connectingAsClient.clear(this);
-    const failed = (events & (linux.EPOLLERR | linux.EPOLLHUP)) !== 0;
-    const error = failed ? connectError(this.#server.fd) : 0;
-    // A refused connect is ECONNREFUSED: these come after the server had accepted, and perhaps spoken.
-    const wasReset = error === linux.ECONNRESET || error === linux.EPIPE;
-    if (error !== 0 && !wasReset) {
-      dialling.refused();
-      return this.#attemptAgain(dialling);
-    }
-    // Watched from here on only: before, nothing could have been done with its bytes.
-    const watched = this.#connections.reactor.add(this.#client.fd, EDGES, this.#client);
-    if (watched < 0) return this.#shed(watched);
-    dialling.connected();
-    this.#dialling = undefined;
+    const watched = this.watchClient();
+    if (watched < 0) return this.onExhausted(watched);
+    const { startedAt } = (this.#connecting as Connecting).dialling;
+    this.#connecting = undefined;
     this.#port.targets.reached(this.#dialled);
-    this.#port.counters.connected(performance.now() - dialling.startedAt);
+    this.#port.counters.connected(performance.now() - startedAt);
     this.#state = 'open';
     if (wasReset) this.#break(this.#server);
     this.#pumpBoth();
   }
 
-  #attemptAgain(dialling: Dialling): void {
-    this.#connections.reactor.close(this.#server.fd);
-    this.#server.fd = -1;
-    this.#attempt(dialling);
+  onRefused(): void {
+    const dialling = this.#connecting?.dialling;
+    if (dialling?.isWithheld === true) dialling.onWithheld();
+    else this.#connections.refused(this.#port, unpackSockAddr(this.#address));
+    this.#abort();
+  }
+
+  /** The newest flow goes, the listener rests, all others go on. */
+  onExhausted(error: number): void {
+    this.#connections.overloaded(this.#port, error);
+    this.#abort();
   }
 
   #pumpBoth(): void {
@@ -212,7 +225,7 @@ export class Flow implements Task, Expiring, Observable {
       case 'waiting':
         break;
       case 'again':
-        this.#queue();
+        this.#connections.reactor.queue(this);
         break;
       case 'ended':
         if (source.broken) return this.#reset(source, sink);
@@ -238,7 +251,7 @@ export class Flow implements Task, Expiring, Observable {
     source.out.release();
     if (sink.ended) return this.#reset(sink, source);
     sink.out.readable = true;
-    this.#queue();
+    this.#connections.reactor.queue(this);
   }
 
   #break(side: Side): void {
@@ -267,27 +280,19 @@ export class Flow implements Task, Expiring, Observable {
     this.#close();
   }
 
-  #queue(): void {
-    this.#connections.reactor.queue(this);
-  }
-
-  /** Out of fds or memory: the newest flow goes, the listener rests, all others go on. */
-  #shed(error: number): void {
-    this.#connections.overloaded(this.#port, error);
-    this.#abort();
-  }
-
-  /** Before it was open: the client's fd is not watched yet, so it can make room for others at once. */
+  /** Before it was open. A client's fd that is not watched can make room for others at once. */
   #abort(): void {
-    resetNow(this.#client.fd);
-    this.#client.fd = -1;
+    if (this.#isClientWatched) resetOnClose(this.#client.fd);
+    else {
+      resetNow(this.#client.fd);
+      this.#client.fd = -1;
+    }
     this.#close();
   }
 
   #close(): void {
-    const { reactor, connecting, connectingAsClient, resetting } = this.#connections;
+    const { reactor, connecting, resetting } = this.#connections;
     connecting.clear(this);
-    connectingAsClient.clear(this);
     resetting.clear(this);
     this.#state = 'closed';
     for (const side of [this.#client, this.#server]) {

@@ -7,9 +7,14 @@ import type { Flows } from '../msg/flows.js';
 import type { FlowLimits, ShedCounts } from '../msg/overload.js';
 import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
 import { type Transport, transportOf } from '../msg/port.js';
-import type { SourceFamilies } from '../msg/protocol.js';
 import type { AgentStats } from '../msg/stats.js';
-import { encodeSockAddr } from '../msg/sockaddr.js';
+import { addressOf, encodeSockAddr } from '../msg/sockaddr.js';
+import type {
+  ReturnPathAnswer,
+  ReturnPathQuestion,
+  SourceLost,
+  SourcePolicy,
+} from '../msg/source-address.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { PortCounters } from './counters.js';
 import { Deadlines } from './deadlines.js';
@@ -19,6 +24,8 @@ import { Overload } from './overload.js';
 import { PipePool } from './pipes.js';
 import type { Reactor } from './reactor.js';
 import { Refusals, type ReportRefused } from './refusals.js';
+import { ReturnPaths } from './return-paths.js';
+import type { Loss } from './source.js';
 import { HOLD_MS, Targets } from './targets.js';
 import { type ReportAborted, SctpForwarder } from './sctp/forwarder.js';
 import { TcpForwarder } from './tcp/forwarder.js';
@@ -41,6 +48,9 @@ interface Port {
 export interface ParentCalls {
   /** Asks for a port's targets, which `answered` takes; false when there is no parent. */
   resolve(id: number): boolean;
+  /** Asks whether replies come back from a target, which `onReturnPath` takes. */
+  returnPath(question: Omit<ReturnPathQuestion, 'type'>): boolean;
+  sourceLost(lost: Omit<SourceLost, 'type'>): void;
   shed(counts: ShedCounts): void;
   readonly refused: ReportRefused;
   readonly aborted: ReportAborted;
@@ -49,11 +59,12 @@ export interface ParentCalls {
 export class AgentPorts {
   readonly #forwarders: Readonly<Record<Transport, Forwarder>> & { readonly udp: UdpForwarder };
   readonly #pipes = new PipePool();
-  readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.release());
+  readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.onHeldLong());
   readonly #ports = new Map<number, Port>();
   /** Of ports that this agent no longer has, whose flows it finishes. */
   readonly #drained = new Map<number, PortCounters>();
   readonly #overload: Overload;
+  readonly #returnPaths: ReturnPaths;
   readonly #reactor: Reactor;
   readonly #parent: ParentCalls;
 
@@ -62,7 +73,15 @@ export class AgentPorts {
     this.#parent = parent;
     this.#overload = new Overload((counts) => parent.shed(counts));
     const refusals = new Refusals(parent.refused);
-    const watchers = { overload: this.#overload, refusals };
+    this.#returnPaths = new ReturnPaths((id, server, client) =>
+      parent.returnPath({ id, target: addressOf(server), client: addressOf(client).ip }),
+    );
+    const watchers = {
+      overload: this.#overload,
+      refusals,
+      returnPaths: this.#returnPaths,
+      onLoss: (loss: Loss) => this.#report(loss),
+    };
     this.#forwarders = {
       tcp: new TcpForwarder(reactor, this.#pipes, watchers),
       udp: new UdpForwarder(reactor, watchers),
@@ -74,14 +93,15 @@ export class AgentPorts {
   }
 
   /** Owns the host's sockets from now on. Throws when the id or a socket won't do. */
-  add({ id, proto, dial, mayHaveRule, isShared, spec }: AgentPort, sockets: readonly Fd[]): void {
+  add(port: AgentPort, sockets: readonly Fd[]): void {
+    const { id, proto, dial, isShared, spec } = port;
     if (this.#ports.has(id)) {
       for (const socket of sockets) socket.close();
       throw new SluiceError('ERR_PORT_ID', `port ${id} exists already`);
     }
     const forwarder = this.#forwarders[transportOf(proto)];
     const own = dial.map((address) => encodeSockAddr(address));
-    const targets = new Targets(own, mayHaveRule, () => this.#parent.resolve(id), this.#holding);
+    const targets = new Targets(own, port, () => this.#parent.resolve(id), this.#holding);
     const fds = sockets.map(({ number }) => number);
     const counters = new PortCounters(isShared);
     const forwarded = forwarder.addPort({ id, targets, counters }, sockets);
@@ -109,6 +129,7 @@ export class AgentPorts {
   /** The parent is gone: nobody will answer what was asked. */
   unanswered(): void {
     for (const { targets } of this.#ports.values()) targets.unanswered();
+    this.#returnPaths.unanswered();
   }
 
   /** Takes nothing new from now on, and calls `onDrained` once no flow is left, or at the limit. */
@@ -126,8 +147,13 @@ export class AgentPorts {
     });
   }
 
-  setSourceFamilies(families: SourceFamilies): void {
-    for (const { sources } of Object.values(this.#forwarders)) sources.families = families;
+  setSourcePolicy(policy: SourcePolicy): void {
+    for (const { sources } of Object.values(this.#forwarders)) sources.policy = policy;
+  }
+
+  /** The parent's answer to `returnPath`. */
+  onReturnPath(answer: ReturnPathAnswer): void {
+    this.#returnPaths.answered(answer);
   }
 
   setUdpTimeouts(timeouts: UdpTimeouts): void {
@@ -169,5 +195,17 @@ export class AgentPorts {
       pipes: this.#pipes.size,
       transports: { tcp: tcp.stats(), udp: udp.stats(), sctp: sctp.stats() },
     };
+  }
+
+  #report({ port, loss, isRefused, client, server }: Loss): void {
+    const detail = loss === 'unreturned' ? this.#returnPaths.reasonOf(server) : '';
+    this.#parent.sourceLost({
+      id: port,
+      loss,
+      isRefused,
+      client: addressOf(client).ip,
+      server: addressOf(server),
+      detail,
+    });
   }
 }

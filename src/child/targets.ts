@@ -3,7 +3,9 @@
  * any, else and after them to the port's own addresses.
  *
  * Reading rules means running programs, so the parent does it. The first flow of a port asks and is
- * held, for a bounded moment, together with those that come meanwhile. Later flows never wait: a
+ * held, for a bounded moment, together with those that come meanwhile; where an engine's proxy may
+ * be behind the port's own address, they are reset at the end of it rather than sent there, since
+ * the proxy would hide their clients. Later flows never wait: a
  * port without a rule, or with a target that doesn't answer, is asked about again from time to
  * time while its flows go to what is known. Flows of UDP outlive their server: they follow.
  */
@@ -14,6 +16,8 @@ import type { Deadlines, Expiring } from './deadlines.js';
 
 /** Reading the rules takes some 20 ms; on two processors with twenty busy programs, up to 2 s. */
 export const HOLD_MS = 3000;
+/** So many times as long, where an engine's proxy may be behind the port's own address. */
+const HOLDS_OF_ENGINES = 5;
 /** The pause before the next question doubles up to here while the answer stays empty. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
@@ -27,14 +31,13 @@ export class Targets implements Expiring {
   deadline = 0;
   /** The addresses may be dialled in any order. */
   isDualStack = false;
-  /** Until then flows of this port do without their clients' addresses: replies got lost. */
-  plainUntil = 0;
   /** Another one whenever the addresses have changed. */
   generation = 0;
   /** Where the last flow went; undefined before the first one. */
   server: Address | undefined;
   #reached: Uint8Array | undefined;
   readonly #own: readonly Uint8Array[];
+  readonly #isEngines: boolean;
   readonly #ask: () => boolean;
   readonly #holding: Deadlines<Targets>;
   readonly #waiting: Waiting[] = [];
@@ -43,17 +46,22 @@ export class Targets implements Expiring {
   /** Those of the addresses that come from rules. */
   #resolved: readonly Uint8Array[] = [];
   #isAsking = false;
+  #holds = 0;
   #askAt: number;
   #pauseMs = FIRST_PAUSE_MS;
 
-  /** `ask` sends the question, or returns false when nobody is there to answer; `holding` must call `release` at the deadline. */
+  /**
+   * `ask` sends the question, or returns false when nobody is there to answer; `holding` must call
+   * `onHeldLong` at the deadline.
+   */
   constructor(
     own: readonly Uint8Array[],
-    mayHaveRule: boolean,
+    { mayHaveRule, isEngines }: { readonly mayHaveRule: boolean; readonly isEngines: boolean },
     ask: () => boolean,
     holding: Deadlines<Targets>,
   ) {
     this.#own = own;
+    this.#isEngines = isEngines;
     this.#addresses = own;
     this.#ask = ask;
     this.#holding = holding;
@@ -87,12 +95,25 @@ export class Targets implements Expiring {
     this.release();
   }
 
-  /** No answer will come: what is known stays, and is asked about again before long. */
+  /** No answer will come: the known addresses stay, and are asked about again before long. */
   unanswered(): void {
     if (!this.#isAsking) return;
     this.#isAsking = false;
     this.#askAt = performance.now() + FIRST_PAUSE_MS;
+    if (!this.#isEngines) this.release();
+  }
+
+  /** Flows have been held for HOLD_MS without an answer. */
+  onHeldLong(): void {
+    if (!this.#isEngines) return this.release();
+    this.#askIfDue();
+    this.#holds++;
+    if (this.#holds < HOLDS_OF_ENGINES) return this.#holding.set(this);
+    const addresses = this.#addresses;
+    this.#addresses = [];
     this.release();
+    this.#addresses = addresses;
+    this.#phase = 'new';
   }
 
   /** The address has taken a flow. */
@@ -123,6 +144,11 @@ export class Targets implements Expiring {
     this.#askIfDue(now);
   }
 
+  /** Whether a rule or a proxy named the address: it is a container's. */
+  isNamed(address: Uint8Array): boolean {
+    return includes(this.#resolved, address);
+  }
+
   /** Whether flows are still sent there. */
   has(address: Uint8Array): boolean {
     return includes(this.#addresses, address);
@@ -131,6 +157,7 @@ export class Targets implements Expiring {
   /** Lets the waiting flows go to what is known. */
   release(): void {
     this.#phase = 'known';
+    this.#holds = 0;
     this.#holding.clear(this);
     for (const flow of this.#waiting.splice(0)) flow.connect();
   }

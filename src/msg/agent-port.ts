@@ -14,6 +14,11 @@ export interface AgentPort {
   readonly dial: readonly Address[];
   /** The engine may have a DNAT rule for `dial`: ask with `resolve` at the first flow. */
   readonly mayHaveRule: boolean;
+  /**
+   * An engine named the address to dial, on loopback. Its proxy may be there, which hides clients:
+   * no flow goes there before `resolve` is answered.
+   */
+  readonly isEngines: boolean;
   /** Other agents accept from the same sockets. */
   readonly isShared: boolean;
   /** The Spec as JSON, kept for a later parent: the agent never looks into it. */
@@ -24,7 +29,7 @@ export interface AgentPort {
 export interface Resolution {
   /** Containers, to be dialled before the port's own addresses. May be empty. */
   readonly targets: readonly Address[];
-  /** The port's own addresses are a proxy's, for the same containers: there is no use in dialling it. */
+  /** The port's own addresses are an engine's proxy's, which hides clients: they are never dialled. */
   readonly isProxied: boolean;
   /** 127.0.0.1 and ::1 lead to the same server: either may be dialled first. */
   readonly isDualStack: boolean;
@@ -38,6 +43,7 @@ export function parseAgentPort(fields: Fields): AgentPort {
     proto,
     dial: addresses(fields, 'dial', 1),
     mayHaveRule: flag(fields, 'mayHaveRule'),
+    isEngines: flag(fields, 'isEngines'),
     isShared: flag(fields, 'isShared'),
     spec: text(fields, 'spec'),
   };

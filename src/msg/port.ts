@@ -87,6 +87,8 @@ export interface AgentsInfo {
 }
 
 export type SourceIPInfo = {
+  /** `require`: a flow whose client's address can't be kept is refused. */
+  readonly policy: 'keep' | 'require' | 'off';
   /** By protocol, as in `protos`. */
   readonly protos: Readonly<Record<string, SourceIPState>>;
   readonly flows: {
@@ -94,6 +96,8 @@ export type SourceIPInfo = {
     readonly kept: number;
     /** Flows that had to go without, by reason. */
     readonly without: Readonly<Record<string, number>>;
+    /** Flows (UDP: datagrams) that were refused since they would have had to. */
+    readonly refused: number;
   };
 };
 

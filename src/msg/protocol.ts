@@ -10,8 +10,18 @@
 
 import { type AgentPort, parseAgentPort, parseResolution, type Resolution } from './agent-port.js';
 import { SluiceError } from './errors.js';
-import { type Fields, fieldsOf, flag, integer, invalid, text, unknownType } from './fields.js';
+import { type Fields, fieldsOf, integer, invalid, text, unknownType } from './fields.js';
 import { type Flows, MAX_FLOWS, parseFlows } from './flows.js';
+import {
+  parseReturnPathAnswer,
+  parseReturnPathQuestion,
+  parseSourceLost,
+  parseSourcePolicy,
+  type ReturnPathAnswer,
+  type ReturnPathQuestion,
+  type SourceLost,
+  type SourcePolicy,
+} from './source-address.js';
 import { type FlowLimits, parseFlowLimits } from './overload.js';
 import { type Transport, TRANSPORTS } from './port.js';
 import { parsePortReports, type PortReport } from './port-stats.js';
@@ -27,16 +37,10 @@ import { type AgentStats, parseAgentStats } from './stats.js';
 import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;
-
-/** For which families the agent may take the client's address as its own towards the server. */
-export interface SourceFamilies {
-  readonly ipv4: boolean;
-  readonly ipv6: boolean;
-}
 
 export interface Hello {
   readonly type: 'hello';
@@ -68,7 +72,7 @@ export type ToAgent =
       readonly id: number;
       readonly most: number;
     }
-  | { readonly type: 'sourceFamilies'; readonly request: number; readonly families: SourceFamilies }
+  | { readonly type: 'sourcePolicy'; readonly request: number; readonly policy: SourcePolicy }
   | { readonly type: 'udpTimeouts'; readonly request: number; readonly timeouts: UdpTimeouts }
   | { readonly type: 'limits'; readonly request: number; readonly limits: FlowLimits }
   /** Answered by a `port` for each port, then `done`. */
@@ -78,11 +82,14 @@ export type ToAgent =
   /** Ends at once. A parent that goes without it leaves an agent that goes on. */
   | { readonly type: 'quit' }
   /** Answers `resolve`. */
-  | ({ readonly type: 'targets'; readonly id: number } & Resolution);
+  | ({ readonly type: 'targets'; readonly id: number } & Resolution)
+  | ReturnPathAnswer;
 
 export type ToParent =
   | AgentHello
   | { readonly type: 'resolve'; readonly id: number }
+  | ReturnPathQuestion
+  | SourceLost
   | Shed
   | Refused
   | Aborted
@@ -141,11 +148,11 @@ export function parseToAgent(value: unknown): ToAgent {
         id: integer(fields, 'id', 1),
         most: integer(fields, 'most', 1, MAX_FLOWS),
       };
-    case 'sourceFamilies':
+    case 'sourcePolicy':
       return {
-        type: 'sourceFamilies',
+        type: 'sourcePolicy',
         request: integer(fields, 'request'),
-        families: sourceFamilies(fieldsOf(fields['families'], 'families')),
+        policy: parseSourcePolicy(fieldsOf(fields['policy'], 'policy')),
       };
     case 'udpTimeouts':
       return {
@@ -171,6 +178,8 @@ export function parseToAgent(value: unknown): ToAgent {
       return { type: 'quit' };
     case 'targets':
       return { type: 'targets', id: integer(fields, 'id', 1), ...parseResolution(fields) };
+    case 'returnPath':
+      return parseReturnPathAnswer(fields);
     default:
       throw unknownType(fields);
   }
@@ -183,6 +192,10 @@ export function parseToParent(value: unknown): ToParent {
       return agentHello(fields);
     case 'resolve':
       return { type: 'resolve', id: integer(fields, 'id', 1) };
+    case 'returnPath':
+      return parseReturnPathQuestion(fields);
+    case 'sourceLost':
+      return parseSourceLost(fields);
     case 'shed':
       return parseShed(fields);
     case 'refused':
@@ -250,8 +263,4 @@ function agentHello(fields: Fields): AgentHello {
   const given = fields['transports'];
   if (!Array.isArray(given)) throw invalid('transports', given, 'a list');
   return { ...greeting, transports: TRANSPORTS.filter((name) => given.includes(name)) };
-}
-
-function sourceFamilies(fields: Fields): SourceFamilies {
-  return { ipv4: flag(fields, 'ipv4'), ipv6: flag(fields, 'ipv6') };
 }

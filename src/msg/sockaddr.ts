@@ -61,6 +61,13 @@ export function unpackSockAddr(packed: string): Uint8Array {
   return Buffer.from(packed, 'latin1');
 }
 
+/** The IP address of a sockaddr as a key: hosts are told apart by it, whatever the port. */
+export function keyOfIP(sockaddr: Uint8Array): string {
+  const isIPv4 = sockaddr[0] === AF_INET;
+  const offset = isIPv4 ? IN_ADDR_OFFSET : IN6_ADDR_OFFSET;
+  return String.fromCharCode(...sockaddr.subarray(offset, offset + (isIPv4 ? 4 : 16)));
+}
+
 /** The address that a whole sockaddr has. */
 export function addressOf(sockaddr: Uint8Array): Address {
   return decodeSockAddr(new DataView(sockaddr.buffer, sockaddr.byteOffset));

@@ -2,6 +2,7 @@
 
 import { type Fields, fieldsOf, integer } from './fields.js';
 import { type Transport, TRANSPORTS } from './port.js';
+import { SOURCE_LOSSES, type SourceLoss } from './source-address.js';
 
 /** What an agent has now, and its counters since its start. */
 export interface AgentStats {
@@ -21,26 +22,11 @@ export interface TransportStats {
   readonly sourceKept: number;
   /** Flows that could not, by reason. */
   readonly sourceLost: Readonly<Record<SourceLoss, number>>;
+  /** Flows (UDP: datagrams) refused since they could not, where that is required. */
+  readonly sourceRefused: number;
   /** Datagrams and messages that were not delivered, by reason. */
   readonly drops: Readonly<Record<string, number>>;
 }
-
-/**
- * Why a flow goes without its client's address: `disabled` in this namespace, or for SCTP; a `loopback` client;
- * client and server of different `family`; the client's address lies in a network of the child
- * namespace, so that replies would stay there (`overlap`); the server is a process of the namespace
- * itself, and what it answers over UDP would not come back (`local`); the kernel `refused` the address.
- */
-export const SOURCE_LOSSES = [
-  'disabled',
-  'loopback',
-  'family',
-  'overlap',
-  'local',
-  'refused',
-] as const;
-
-export type SourceLoss = (typeof SOURCE_LOSSES)[number];
 
 export function parseAgentStats(fields: Fields): AgentStats {
   const given = fieldsOf(fields['transports'], 'transports');
@@ -64,17 +50,12 @@ function transportStats(fields: Fields): TransportStats {
     shed: integer(fields, 'shed'),
     sourceKept: integer(fields, 'sourceKept'),
     sourceLost: sourceLost(fieldsOf(fields['sourceLost'], 'sourceLost')),
+    sourceRefused: integer(fields, 'sourceRefused'),
     drops: Object.fromEntries(Object.keys(drops).map((reason) => [reason, integer(drops, reason)])),
   };
 }
 
 function sourceLost(fields: Fields): Record<SourceLoss, number> {
-  return {
-    disabled: integer(fields, 'disabled'),
-    loopback: integer(fields, 'loopback'),
-    family: integer(fields, 'family'),
-    overlap: integer(fields, 'overlap'),
-    local: integer(fields, 'local'),
-    refused: integer(fields, 'refused'),
-  };
+  const counts = SOURCE_LOSSES.map((loss) => [loss, integer(fields, loss)] as const);
+  return Object.fromEntries(counts) as Record<SourceLoss, number>;
 }

@@ -18,14 +18,21 @@ import {
   type ToParent,
 } from '../msg/protocol.js';
 import type { Aborted, Refused, Shed } from '../msg/reports.js';
+import type { ReturnPathAnswer, ReturnPathQuestion, SourceLost } from '../msg/source-address.js';
 import type { Poller } from './poller.js';
 
 /** A request is a few system calls; an agent that needs longer has stopped. */
 const REQUEST_TIMEOUT_MS = 5000;
 
 /** Sent without a number, answered by nothing. */
-type Notice = Extract<ToAgent, { type: 'targets' | 'quit' }>;
-type Unasked = Extract<ToParent, { type: 'resolve' }> | Shed | Refused | Aborted;
+type Notice = Extract<ToAgent, { type: 'targets' | 'returnPath' | 'quit' }>;
+type Unasked =
+  | Extract<ToParent, { type: 'resolve' }>
+  | ReturnPathQuestion
+  | SourceLost
+  | Shed
+  | Refused
+  | Aborted;
 type PortGiven = Extract<ToParent, { type: 'port' }>;
 export type Reply = Exclude<ToParent, AgentHello | Unasked | PortGiven>;
 /** Distributes over the union, which the built-in Omit does not. */
@@ -53,6 +60,9 @@ export interface AgentEvents {
   onGreeted(hello: AgentHello): void;
   /** The agent wants to know the DNAT targets of a port: `answer` it. */
   onResolve(id: number): void;
+  /** The agent wants to know whether replies come back: `answerReturnPath`. */
+  onReturnPath(question: ReturnPathQuestion): void;
+  onSourceLost(lost: SourceLost): void;
   onShed(counts: ShedCounts): void;
   onRefused(refused: Refused): void;
   onAborted(aborted: Aborted): void;
@@ -108,6 +118,11 @@ export class AgentChannel {
     if (!this.isClosed) this.#send({ type: 'targets', id, ...resolution });
   }
 
+  /** In answer to `onReturnPath`. */
+  answerReturnPath(answer: Omit<ReturnPathAnswer, 'type'>): void {
+    if (!this.isClosed) this.#send({ type: 'returnPath', ...answer });
+  }
+
   /** Ends the agent. */
   quit(): void {
     if (!this.isClosed) this.#send({ type: 'quit' });
@@ -144,6 +159,8 @@ export class AgentChannel {
   #onMessage(message: ToParent, fds: readonly Fd[]): void {
     if (message.type === 'hello') return this.#events.onGreeted(message);
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
+    if (message.type === 'returnPath') return this.#events.onReturnPath(message);
+    if (message.type === 'sourceLost') return this.#events.onSourceLost(message);
     if (message.type === 'shed') return this.#events.onShed(message.counts);
     if (message.type === 'refused') return this.#events.onRefused(message);
     if (message.type === 'aborted') return this.#events.onAborted(message);

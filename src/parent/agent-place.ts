@@ -11,7 +11,12 @@ export interface AgentPlace {
   readonly udpTimeouts: UdpTimeouts;
 }
 
+/** Servers see their clients' own addresses: wherever that can work, or else not at all, or never. */
+export type SourceIP = 'keep' | 'require' | 'off';
+
 interface PlaceOptions {
+  readonly sourceIP?: SourceIP;
+  /** False is another word for `off`. */
   readonly sourceIPTransparent?: boolean;
   readonly udpTimeouts?: Partial<UdpTimeouts>;
 }
@@ -19,11 +24,15 @@ interface PlaceOptions {
 /** For a driver with these options. */
 export function placeIn(
   child: ChildContext,
-  { sourceIPTransparent = true, udpTimeouts }: PlaceOptions,
+  { udpTimeouts, ...options }: PlaceOptions,
 ): AgentPlace {
   return {
     child,
-    bearsClients: sourceIPTransparent,
+    bearsClients: sourceIPOf(options) !== 'off',
     udpTimeouts: { ...DEFAULT_UDP_TIMEOUTS, ...udpTimeouts },
   };
+}
+
+export function sourceIPOf({ sourceIP, sourceIPTransparent = true }: PlaceOptions): SourceIP {
+  return sourceIP ?? (sourceIPTransparent ? 'keep' : 'off');
 }

@@ -10,7 +10,8 @@ import type { FlowLimits } from '../msg/overload.js';
 import { kill } from '../msg/pidfd.js';
 import type { Transport } from '../msg/port.js';
 import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
-import { checkVersion, type SourceFamilies } from '../msg/protocol.js';
+import { checkVersion } from '../msg/protocol.js';
+import type { ReturnPath, ReturnPathQuestion, SourcePolicy } from '../msg/source-address.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import { AgentChannel, type AgentEvents, type PortBack, type Reply } from './agent-channel.js';
@@ -38,9 +39,12 @@ export interface AgentOptions extends AgentPlace {
 }
 
 /** What an agent asks and tells by itself. */
-export interface AgentCalls extends Pick<AgentEvents, 'onShed' | 'onRefused' | 'onAborted'> {
+export interface AgentCalls
+  extends Pick<AgentEvents, 'onShed' | 'onRefused' | 'onAborted' | 'onSourceLost'> {
   /** Finds the DNAT targets of a port. Never rejects. */
   resolve(id: number, agentPid: number): Promise<Resolution>;
+  /** Finds out whether replies come back from a target. Never rejects. */
+  findReturnPath(question: ReturnPathQuestion): Promise<ReturnPath>;
 }
 
 export class AgentProcess {
@@ -140,8 +144,8 @@ export class AgentProcess {
     await this.#channel.request({ type: 'removePort', id });
   }
 
-  async setSourceFamilies(families: SourceFamilies): Promise<void> {
-    await this.#channel.request({ type: 'sourceFamilies', families });
+  async setSourcePolicy(policy: SourcePolicy): Promise<void> {
+    await this.#channel.request({ type: 'sourcePolicy', policy });
   }
 
   async setUdpTimeouts(timeouts: UdpTimeouts): Promise<void> {
@@ -256,6 +260,13 @@ function greet({ process, channel: raw, poller, calls, timeoutMs }: Greeting): P
       onResolve(id) {
         void calls.resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
       },
+      onReturnPath(question) {
+        const { client, target } = question;
+        void calls
+          .findReturnPath(question)
+          .then((found) => channel.answerReturnPath({ ...found, client, target: target.ip }));
+      },
+      onSourceLost: (lost) => calls.onSourceLost(lost),
       onShed: (counts) => calls.onShed(counts),
       onRefused: (refused) => calls.onRefused(refused),
       onAborted: (aborted) => calls.onAborted(aborted),

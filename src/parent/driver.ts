@@ -16,12 +16,13 @@ import {
   type SourceIPInfo,
   type Spec,
   type Status,
+  transportOf,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
 import type { AgentOptions, AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
-import { type AgentPlace, placeIn } from './agent-place.js';
+import { type AgentPlace, placeIn, type SourceIP, sourceIPOf } from './agent-place.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
@@ -32,6 +33,7 @@ import { Poller } from './poller.js';
 import { PortTable, type PortServers } from './ports.js';
 import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
+import { findReturnPath } from './return-path/return-path.js';
 import type { PortFlows, Snapshot } from './snapshot.js';
 import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
 import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
@@ -54,7 +56,12 @@ interface Run {
 }
 
 export interface DriverOptions extends Pick<AgentOptions, 'early'> {
-  /** Servers see the client's own address where that can work. Default: true. */
+  /**
+   * Servers see the client's own address: `keep`, wherever that can work; `require`, or the flow is
+   * refused; `off`, never. Default: keep.
+   */
+  readonly sourceIP?: SourceIP;
+  /** False is another word for `off`. Default: true. */
   readonly sourceIPTransparent?: boolean;
   /** Which ChildHostIP engines are told to use. Default: loopback. */
   readonly childHostIP?: 'loopback' | 'tap';
@@ -157,7 +164,9 @@ export class Driver implements ParentDriver {
   async #sourceIP(): Promise<SourceIPInfo> {
     const serving = this.#run?.agents.servingNow ?? [];
     const stats = serving.map((agent) => agent.stats().catch(() => []));
-    return sourceIPInfo(this.#protos.list, await this.#sources, (await Promise.all(stats)).flat());
+    const policy = sourceIPOf(this.#options);
+    const sources = await this.#sources;
+    return sourceIPInfo(this.#protos.list, policy, sources, (await Promise.all(stats)).flat());
   }
 
   /** How everything stands. */
@@ -224,6 +233,12 @@ export class Driver implements ParentDriver {
       calls: {
         resolve: (id, agentPid) =>
           this.#table.noted(id, resolveDial(this.#table.specOf(id), agentPid, resolver)),
+        findReturnPath: ({ id, target, client }) => {
+          const spec = this.#table.specOf(id);
+          const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
+          return findReturnPath({ child, target: { ...target, transport }, client });
+        },
+        onSourceLost: (lost) => this.#observer.onSourceLost(lost),
         onShed: (counts) => this.#observer.onShed(counts),
         onRefused: (report) => this.#observer.onRefused(report),
         onAborted: (report) => this.#observer.onAborted(report),
@@ -276,7 +291,9 @@ export class Driver implements ParentDriver {
     this.#protos.agents = agent.transports;
     await agent.setUdpTimeouts(place.udpTimeouts);
     await agent.setLimits(limitsOf(this.#options, this.#agentCount, slot));
-    await agent.setSourceFamilies(await this.#sources);
+    const { ipv4, ipv6 } = await this.#sources;
+    const isRequired = sourceIPOf(this.#options) === 'require';
+    await agent.setSourcePolicy({ ipv4, ipv6, isRequired });
     for (const failure of await this.#table.handOver(agent, slot)) {
       this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
     }

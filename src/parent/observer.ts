@@ -5,6 +5,7 @@ import type { ShedCounts } from '../msg/overload.js';
 import type { SourceIPInfo } from '../msg/port.js';
 import type { Aborted, Refused } from '../msg/reports.js';
 import { type Address, formatAddress } from '../msg/sockaddr.js';
+import type { SourceLost } from '../msg/source-address.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { AgentProcess } from './agent.js';
 import type { Agents } from './agents.js';
@@ -42,6 +43,13 @@ export class Observer {
     const spec = this.#table.specOf(port);
     if (spec === undefined) return;
     this.#emit({ type: 'flowRefused', port, spec, flows, client: formatAddress(client) });
+  }
+
+  onSourceLost({ id: port, loss, isRefused, client, server, detail }: SourceLost): void {
+    const spec = this.#table.specOf(port);
+    if (spec === undefined) return;
+    const common = { port, spec, loss, isRefused, client, server: formatAddress(server) };
+    this.#emit({ type: 'sourceLost', ...common, ...(detail !== '' && { detail }) });
   }
 
   onAborted({ id: port, flows, reason }: Aborted): void {

@@ -220,8 +220,10 @@ export class PortTable implements Manager {
   #agentPort({ id, spec }: Status, slot: number | undefined): AgentPort {
     const dial = dialAddresses(spec);
     const mayHaveRule = dial.some(({ ip }) => isLoopback(ip));
+    const isEngines = mayHaveRule && (spec.childIP ?? '') !== '';
     const isShared = this.#servers.count > 1 && slot === undefined;
-    return { id, proto: spec.proto, dial, mayHaveRule, isShared, spec: JSON.stringify(spec) };
+    const { proto } = spec;
+    return { id, proto, dial, mayHaveRule, isEngines, isShared, spec: JSON.stringify(spec) };
   }
 }
 

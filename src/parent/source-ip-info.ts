@@ -1,10 +1,12 @@
 /** What `/v1/info` tells about source addresses: nothing about them may be silent. */
 
 import type { Proto, SourceIPInfo, SourceIPState } from '../msg/port.js';
-import { SOURCE_LOSSES, type AgentStats } from '../msg/stats.js';
+import { SOURCE_LOSSES } from '../msg/source-address.js';
+import type { AgentStats } from '../msg/stats.js';
+import type { SourceIP } from './agent-place.js';
 import type { SourceAddressing } from './source-address/set-up.js';
 
-export const SWITCHED_OFF = without('switched off by --source-ip-transparent=false');
+export const SWITCHED_OFF = without('switched off by --source-ip=off');
 export const NOT_SET_UP = without('the port driver is not running');
 
 /** Its routing takes only addresses of the machine as sources, whatever the socket is bound to. */
@@ -14,9 +16,10 @@ const NO_FOREIGN_IPV4 = 'Linux sends no SCTP from an IPv4 address of somebody el
 export const LOCAL_SERVERS =
   'a server that is a process of the namespace itself, not of a container, sees the agent';
 
-/** `protos` are those published; `stats` are those of the agents that serve. */
+/** `published` are the protocols of the driver; `stats` are those of the agents that serve. */
 export function sourceIPInfo(
   published: readonly Proto[],
+  policy: SourceIP,
   { ipv4, ipv6, reason = '' }: SourceAddressing,
   stats: readonly AgentStats[],
 ): SourceIPInfo {
@@ -38,7 +41,8 @@ export function sourceIPInfo(
     (loss) => [loss, sum(transports.map(({ sourceLost }) => sourceLost[loss]))] as const,
   );
   const kept = sum(transports.map(({ sourceKept }) => sourceKept));
-  return { protos, flows: { kept, without: Object.fromEntries(lost) } };
+  const refused = sum(transports.map(({ sourceRefused }) => sourceRefused));
+  return { policy, protos, flows: { kept, without: Object.fromEntries(lost), refused } };
 }
 
 function outside(state: SourceIPState): SourceIPState {

@@ -25,7 +25,7 @@ const DEADLINE_MS = 20_000;
 const PORT = 8080;
 const SWITCHED_OFF = {
   kept: false,
-  reason: 'switched off by --source-ip-transparent=false',
+  reason: 'switched off by --source-ip=off',
 };
 
 async function sourceIPOf(socketPath: string) {

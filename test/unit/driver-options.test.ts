@@ -4,7 +4,7 @@ import { driverOptions } from '../../src/parent/launcher/driver-options.js';
 describe('the options of the driver', () => {
   it('keep source addresses, use loopback and have time limits when none is given', () => {
     const defaults = {
-      sourceIPTransparent: true,
+      sourceIP: 'keep',
       childHostIP: 'loopback',
       udpTimeouts: { unrepliedMs: 30_000, repliedMs: 180_000 },
     };
@@ -15,13 +15,13 @@ describe('the options of the driver', () => {
   });
 
   it.each(['1', 't', 'T', 'true', 'TRUE', 'True'])('take %s for true', (sourceIpTransparent) => {
-    expect(driverOptions({ sourceIpTransparent }).sourceIPTransparent).toBe(true);
+    expect(driverOptions({ sourceIpTransparent }).sourceIP).toBe('keep');
   });
 
   it.each(['0', 'f', 'F', 'false', 'FALSE', 'False'])(
     'take %s for false',
     (sourceIpTransparent) => {
-      expect(driverOptions({ sourceIpTransparent }).sourceIPTransparent).toBe(false);
+      expect(driverOptions({ sourceIpTransparent }).sourceIP).toBe('off');
     },
   );
 
@@ -36,6 +36,21 @@ describe('the options of the driver', () => {
       );
     },
   );
+
+  it.each(['keep', 'require', 'off'] as const)('take --source-ip=%s', (sourceIp) => {
+    expect(driverOptions({ sourceIp }).sourceIP).toBe(sourceIp);
+  });
+
+  it.each([
+    ['maybe', undefined, '"maybe", expected keep, require, off'],
+    ['', undefined, '"", expected keep, require, off'],
+    ['require', 'false', '"require", expected off beside --source-ip-transparent=false'],
+  ])('refuse --source-ip=%s with --source-ip-transparent=%s', (sourceIp, transparent, text) => {
+    const options = { sourceIp, sourceIpTransparent: transparent };
+    expect(() => driverOptions(options)).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION', message: `--source-ip is ${text}` }),
+    );
+  });
 
   it('take limits of flows', () => {
     expect(driverOptions({ maxFlows: '1', maxFlowsPerPort: '999999999' })).toMatchObject({

@@ -24,6 +24,7 @@ const PORT = {
   proto: 'tcp',
   dial: [{ ip: '127.0.0.1', port: 1 }],
   mayHaveRule: false,
+  isEngines: false,
   isShared: false,
   spec: '{}',
 };

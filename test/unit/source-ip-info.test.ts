@@ -9,7 +9,16 @@ const TRANSPORT: TransportStats = {
   refused: 0,
   shed: 0,
   sourceKept: 6,
-  sourceLost: { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 5, refused: 6 },
+  sourceLost: {
+    disabled: 1,
+    loopback: 2,
+    family: 3,
+    overlap: 4,
+    local: 5,
+    unreturned: 7,
+    refused: 6,
+  },
+  sourceRefused: 8,
   drops: {},
 };
 const STATS: AgentStats = { ports: 1, pipes: 0, transports: { tcp: TRANSPORT, udp: TRANSPORT } };
@@ -18,7 +27,15 @@ const KEPT_OUTSIDE = {
   kept: true,
   except: 'a server that is a process of the namespace itself, not of a container, sees the agent',
 };
-const NO_LOSSES = { disabled: 0, loopback: 0, family: 0, overlap: 0, local: 0, refused: 0 };
+const NO_LOSSES = {
+  disabled: 0,
+  loopback: 0,
+  family: 0,
+  overlap: 0,
+  local: 0,
+  unreturned: 0,
+  refused: 0,
+};
 
 function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
   return { ipv4: true, ipv6: true, via: 'nftables', undo: async () => {}, ...fields };
@@ -27,7 +44,7 @@ function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
 describe('the info about source addresses', () => {
   it('has no reason where they are kept, and says which servers of UDP see none', () => {
     const kept = { kept: true };
-    expect(sourceIPInfo(PROTOS, addressing({}), [STATS]).protos).toEqual({
+    expect(sourceIPInfo(PROTOS, 'keep', addressing({}), [STATS]).protos).toEqual({
       tcp4: kept,
       tcp6: kept,
       udp4: KEPT_OUTSIDE,
@@ -39,9 +56,12 @@ describe('the info about source addresses', () => {
     ['4', { ipv4: false, ipv6: true }, '6'],
     ['6', { ipv4: true, ipv6: false }, '4'],
   ] as const)('has the reason at IPv%s alone where the other is kept', (lost, families, kept) => {
-    const { protos } = sourceIPInfo(PROTOS, addressing({ ...families, reason: 'no ip6tables' }), [
-      STATS,
-    ]);
+    const { protos } = sourceIPInfo(
+      PROTOS,
+      'keep',
+      addressing({ ...families, reason: 'no ip6tables' }),
+      [STATS],
+    );
     for (const transport of ['tcp', 'udp']) {
       expect(protos[transport + lost]).toEqual({ kept: false, reason: 'no ip6tables' });
       expect(protos[transport + kept]).toMatchObject({ kept: true });
@@ -50,35 +70,45 @@ describe('the info about source addresses', () => {
 
   it('knows that SCTP keeps none over IPv4, whatever is set up', () => {
     const protos = ['sctp', 'sctp4', 'sctp6'] as const;
-    expect(sourceIPInfo(protos, addressing({}), [STATS]).protos).toEqual({
+    expect(sourceIPInfo(protos, 'keep', addressing({}), [STATS]).protos).toEqual({
       sctp4: { kept: false, reason: 'Linux sends no SCTP from an IPv4 address of somebody else' },
       sctp6: KEPT_OUTSIDE,
     });
-    expect(sourceIPInfo(protos, SWITCHED_OFF, [STATS]).protos['sctp4']?.reason).toContain(
+    expect(sourceIPInfo(protos, 'keep', SWITCHED_OFF, [STATS]).protos['sctp4']?.reason).toContain(
       'switched',
     );
   });
 
   it.each([
-    [SWITCHED_OFF, 'switched off by --source-ip-transparent=false'],
+    [SWITCHED_OFF, 'switched off by --source-ip=off'],
     [NOT_SET_UP, 'the port driver is not running'],
   ])('says why there are none: case %#', (state, reason) => {
-    const { protos } = sourceIPInfo(PROTOS, state, []);
+    const { protos } = sourceIPInfo(PROTOS, 'keep', state, []);
     const lost = { kept: false, reason };
     expect(protos).toEqual({ tcp4: lost, tcp6: lost, udp4: lost, udp6: lost });
   });
 
   it('counts the flows of all protocols by what became of their addresses', () => {
-    expect(sourceIPInfo(PROTOS, addressing({}), [STATS]).flows).toEqual({
+    expect(sourceIPInfo(PROTOS, 'keep', addressing({}), [STATS]).flows).toEqual({
       kept: 12,
-      without: { disabled: 2, loopback: 4, family: 6, overlap: 8, local: 10, refused: 12 },
+      without: {
+        disabled: 2,
+        loopback: 4,
+        family: 6,
+        overlap: 8,
+        local: 10,
+        unreturned: 14,
+        refused: 12,
+      },
+      refused: 16,
     });
   });
 
   it('counts nothing while there is no agent', () => {
-    expect(sourceIPInfo(PROTOS, addressing({}), []).flows).toEqual({
+    expect(sourceIPInfo(PROTOS, 'keep', addressing({}), []).flows).toEqual({
       kept: 0,
       without: NO_LOSSES,
+      refused: 0,
     });
   });
 });

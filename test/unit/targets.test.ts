@@ -13,7 +13,12 @@ const flow = { connect: () => {} };
 function started() {
   let questions = 0;
   const ask = () => ++questions > 0;
-  const targets = new Targets([OWN], true, ask, new Deadlines<Targets>(SECOND_MS, () => {}));
+  const targets = new Targets(
+    [OWN],
+    { mayHaveRule: true, isEngines: false },
+    ask,
+    new Deadlines<Targets>(SECOND_MS, () => {}),
+  );
   const answer = (...addresses: readonly { ip: string; port: number }[]) =>
     targets.answered({ targets: addresses, isProxied: true, isDualStack: false });
   targets.addressesFor(flow);

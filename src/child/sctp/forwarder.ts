@@ -45,7 +45,7 @@ export class SctpForwarder extends Connections {
   readonly #aborted = new Map<AbortReason, Aborted>();
 
   constructor(reactor: Reactor, watchers: Watchers, report: ReportAborted) {
-    super(reactor, new SctpSources(), watchers);
+    super(reactor, new SctpSources(watchers), watchers);
     this.#report = report;
   }
 

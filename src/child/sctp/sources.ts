@@ -6,12 +6,12 @@
  */
 
 import { AF_INET } from '../../msg/linux.js';
-import type { SourceLoss } from '../../msg/stats.js';
-import { SourceAddresses } from '../source.js';
+import type { SourceLoss } from '../../msg/source-address.js';
+import { SourceAddresses, type SourceWatchers } from '../source.js';
 
 export class SctpSources extends SourceAddresses {
-  constructor() {
-    super({ reachesLocalServers: false });
+  constructor(watchers: SourceWatchers) {
+    super({ reachesLocalServers: false }, watchers);
   }
 
   override lossFor(client: Uint8Array, server: Uint8Array): SourceLoss | undefined {

@@ -14,7 +14,7 @@ export class TcpForwarder extends Connections {
   readonly #buffers: Buffers;
 
   constructor(reactor: Reactor, pipes: PipePool, watchers: Watchers) {
-    super(reactor, new SourceAddresses({ reachesLocalServers: true }), watchers);
+    super(reactor, new SourceAddresses({ reachesLocalServers: true }, watchers), watchers);
     this.#buffers = { slabs: new SlabPool(), pipes };
   }
 

@@ -16,6 +16,8 @@ export interface Drops {
   oversized: number;
   /** The kernel has no way there, or a firewall forbids it. */
   unreachable: number;
+  /** The client's address can't be kept, and is required (`--source-ip=require`). */
+  sourceRequired: number;
   /** The kernel's queue of a socket was full before the agent came to it. */
   queueFull: number;
 }
@@ -30,6 +32,7 @@ export function noDrops(): Drops {
     refused: 0,
     oversized: 0,
     unreachable: 0,
+    sourceRequired: 0,
     queueFull: 0,
   };
 }

@@ -17,6 +17,10 @@ import { Group, limitsOf } from './limits.js';
 import { Outbox } from './outbox.js';
 import { UdpPort } from './port.js';
 import type { Session } from './session.js';
+import type { Silence } from './upstream.js';
+
+/** A server that is well has answered by then; else it is asked whether replies come back. */
+const SILENCE_MS = 300;
 
 /** The sessions of one source address. */
 export interface Source {
@@ -27,11 +31,13 @@ export interface Source {
 export class UdpForwarder implements Forwarder {
   readonly reactor: Reactor;
   readonly watchers: Watchers;
-  readonly sources = new SourceAddresses({ reachesLocalServers: false });
+  readonly sources: SourceAddresses;
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
   readonly outbox = new Outbox(this.inbox, this.drops);
   limits = limitsOf(openFilesLimits().soft);
+  /** Sessions that bear a client's address and wait for a first answer. */
+  readonly silent = new Deadlines<Silence>(SILENCE_MS, ({ upstream }) => upstream.onSilence());
   /** Bytes that sessions hold until their target is known. */
   heldBytes = 0;
   readonly #unreplied = new Deadlines<Session>(0, (session) => session.expire());
@@ -45,10 +51,12 @@ export class UdpForwarder implements Forwarder {
   constructor(reactor: Reactor, watchers: Watchers) {
     this.reactor = reactor;
     this.watchers = watchers;
+    this.sources = new SourceAddresses({ reachesLocalServers: false }, watchers);
     watchers.overload.makeRoom = (reason) => this.evict(this.#sessions, reason);
     this.setTimeouts(DEFAULT_UDP_TIMEOUTS);
     reactor.addClock(this.#unreplied);
     reactor.addClock(this.#replied);
+    reactor.addClock(this.silent);
   }
 
   /** For sessions that are refreshed from now on. */
@@ -144,7 +152,7 @@ export class UdpForwarder implements Forwarder {
   }
 
   stats(): TransportStats {
-    const { kept: sourceKept, lost: sourceLost } = this.sources;
+    const { kept: sourceKept, lost: sourceLost, refused: sourceRefused } = this.sources;
     const waiting = [...this.#ports].reduce((total, port) => total + port.queueDrops, 0);
     return {
       flows: this.#sessions.size,
@@ -153,6 +161,7 @@ export class UdpForwarder implements Forwarder {
       shed: this.#shed,
       sourceKept,
       sourceLost,
+      sourceRefused,
       drops: { ...this.drops, queueFull: this.drops.queueFull + waiting },
     };
   }

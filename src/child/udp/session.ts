@@ -7,36 +7,24 @@
  *
  * - It ends when nothing came from either side for a while, when it has to make room for another
  *   one, or when its port is removed; never by an error, nor for its time while it waits.
- * - A server that refuses the first datagrams is left for the next one in the port's list, and they
- *   are sent again; a server that has answered once is kept, as it may be restarting, until the
- *   port leads elsewhere. That is asked about while a client speaks and its server says nothing.
+ * - Its way to the server, and which server that is, is `upstream.ts`.
  * - In each batch of the listener `push` takes its slots of the inbox, and `forward` sends them.
  */
 
-import * as libc from '../../msg/libc.js';
-import * as linux from '../../msg/linux.js';
 import type { Expiring } from '../deadlines.js';
-import { Dialling } from '../dialling.js';
 import { newFlowId, type Observable, type Observed } from '../observed.js';
-import type { Handler } from '../reactor.js';
 import { clientOf, pktinfoOf } from './address.js';
 import type { Drops } from './drops.js';
 import type { Source, UdpForwarder } from './forwarder.js';
 import { Held } from './held.js';
-import { IPV4, IPV6 } from './layout.js';
 import type { Limited, Phase } from './limits.js';
 import type { Listener } from './listener.js';
-import { type Path, pathToClient, pathToServer } from './path.js';
+import { type Path, pathToClient } from './path.js';
 import type { UdpPort } from './port.js';
-import { connectTo, giveUpAddress, queueDrops, wasRefused } from './sockets.js';
 import type { Keyed } from './table.js';
+import { Upstream, type UpstreamOwner } from './upstream.js';
 
-/** While every server refuses, all of them are tried anew no more often than this. */
-const REDIAL_PAUSE_MS = 1000;
-/** Longer than a server that is well takes to answer. */
-const SILENCE_MS = 2000;
-
-export class Session implements Handler, Expiring, Limited, Keyed<Session>, Observable {
+export class Session implements UpstreamOwner, Expiring, Limited, Keyed<Session>, Observable {
   deadline = 0;
   nextOfHash: Session | undefined;
   phase: Phase = 'unreplied';
@@ -48,16 +36,9 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
   readonly #forwarder: UdpForwarder;
   readonly #listener: Listener;
   readonly #toClient: Path;
-  #toServer: Path | undefined;
-  #dialling: Dialling;
-  #redialAt = 0;
-  /** When the server has last said something, or could have for the first time. */
-  #heardAt = this.#startedAt;
-  /** Of the targets, when the server was last found among them. */
-  #generation = -1;
+  readonly #upstream: Upstream;
   #state: 'waiting' | 'open' | 'closed' = 'waiting';
   #held: Held | undefined;
-  #fd = -1;
   #firstSlot = -1;
   #lastSlot = -1;
 
@@ -74,10 +55,11 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
     this.key = key;
     this.source = source;
     const { family } = listener;
-    this.#toClient = pathToClient(family, clientOf(key), pktinfoOf(family, key), port.counters);
-    this.#dialling = this.#newDialling();
+    const client = clientOf(key);
+    this.#toClient = pathToClient(family, client, pktinfoOf(family, key), port.counters);
+    this.#upstream = new Upstream(this, forwarder, port, client);
     forwarder.enter(this);
-    if (port.waiting.size === 0 && this.#dialling.isReady(port)) this.#state = 'open';
+    if (port.waiting.size === 0 && this.#upstream.isReady()) this.#state = 'open';
     else port.waiting.add(this);
   }
 
@@ -100,7 +82,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
       case 'open':
         this.#forwarder.refresh(this);
         if (this.phase === 'answered') this.#advance('established');
-        this.#follow();
+        this.#upstream.follow();
         this.#send(slot);
         break;
       case 'waiting':
@@ -118,7 +100,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
   /** The port's targets are known now. */
   connect(): void {
     this.#state = 'open';
-    this.#dialling.isReady(this.port);
+    this.#upstream.isReady();
     this.#forwarder.refresh(this);
     const slot = this.#held?.release() ?? -1;
     this.#held = undefined;
@@ -134,31 +116,47 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
   /** Something came from the server, or an error. */
   onEvents(): void {
     const { inbox, outbox } = this.#forwarder;
-    const count = inbox.receive(this.#fd);
-    if (count === linux.EAGAIN) return;
-    if (count < 0) return this.#onRefused();
-    this.#heardAt = performance.now();
+    const count = this.#upstream.receive();
+    if (count === 0) return;
     for (let slot = 0; slot < count; slot++) inbox.next[slot] = slot + 1 < count ? slot + 1 : -1;
-    if (this.phase === 'unreplied') this.#advance('answered');
+    if (this.phase === 'unreplied') {
+      this.#advance('answered');
+      this.#upstream.onFirstAnswer();
+    }
     this.#forwarder.refresh(this);
     outbox.send(this.#listener.fd, this.#toClient, 0);
   }
 
+  onReturnPath(): void {
+    if (this.#state === 'open') this.#upstream.onReturnPath();
+  }
+
+  onRefused(datagrams: number): void {
+    if (datagrams === 0) return;
+    this.#forwarder.drop(this.port, 'refused', datagrams);
+    this.port.counters.refused += datagrams;
+    this.#forwarder.watchers.refusals.add(this.port.id, clientOf(this.key));
+  }
+
+  get isUnreplied(): boolean {
+    return this.phase === 'unreplied';
+  }
+
   get bytes(): number {
-    return (this.#toServer?.bytes ?? 0) + this.#toClient.bytes;
+    return this.#upstream.bytes + this.#toClient.bytes;
   }
 
   observe(): Observed {
     return {
       id: this.#id,
       client: this.#toClient.name,
-      server: this.#dialling.server,
+      server: this.#upstream.server,
       state: this.#state === 'waiting' ? 'dialling' : 'open',
       startedAt: this.#startedAt,
       activeAt: this.#forwarder.refreshedAt(this),
-      bytesIn: this.#toServer?.bytes ?? 0,
+      bytesIn: this.#upstream.bytes,
       bytesOut: this.#toClient.bytes,
-      packetsIn: this.#toServer?.packets ?? 0,
+      packetsIn: this.#upstream.packets,
       packetsOut: this.#toClient.packets,
     };
   }
@@ -168,112 +166,20 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
     this.#state = 'closed';
     this.port.waiting.delete(this);
     this.#held?.drop();
-    this.#hangUp();
+    this.#upstream.hangUp();
     this.#listener.forget(this);
     this.#forwarder.leave(this);
   }
 
-  /** Leaves a server that the port doesn't lead to any more. */
-  #follow(): void {
-    const { targets } = this.port;
-    const { server } = this.#dialling;
-    const now = performance.now();
-    targets.goesOn(now);
-    if (server !== undefined && now - this.#heardAt > SILENCE_MS) targets.silent(server);
-    if (this.#generation === targets.generation) return;
-    this.#generation = targets.generation;
-    if (server !== undefined && targets.has(server)) return;
-    this.#hangUp();
-    this.#heardAt = now;
-    this.#dialling = this.#newDialling();
-    this.#dialling.isReady(this.port);
-  }
-
   #send(slot: number): void {
-    const failure = this.#fd < 0 ? this.#dial() : undefined;
-    if (failure !== undefined) return this.#dropAll(failure, slot);
-    for (;;) {
-      const refused = this.#forwarder.outbox.send(this.#fd, this.#toServer as Path, slot);
-      this.#countRefused(refused);
-      if (this.phase !== 'unreplied' || !this.#dialling.hasMore) return;
-      if (refused === 0 && !wasRefused(this.#fd)) return;
-      this.#hangUp();
-      this.#dialling.refused();
-      if (this.#dial() !== undefined) return;
-    }
-  }
-
-  /** Connects to the server whose turn it is. Returns why that can't be done. */
-  #dial(): keyof Drops | undefined {
-    const fd = this.#dialling.next();
-    if (fd === undefined) {
-      this.#startOver();
-      return 'unreachable';
-    }
-    if (fd < 0) return 'noDescriptor';
-    if (this.#forwarder.reactor.add(fd, linux.EPOLLIN, this) < 0) {
-      libc.close(fd);
-      return 'noDescriptor';
-    }
-    if (this.#toServer === undefined) this.#dialling.connected();
-    this.#fd = fd;
-    const { server } = this.#dialling;
-    this.port.targets.reached(server);
-    const family = server?.[0] === linux.AF_INET ? IPV4 : IPV6;
-    this.#toServer = pathToServer(family, this.port.counters, this.#toServer);
-    return undefined;
-  }
-
-  /** An ICMP error came in between. What is sent next goes elsewhere, if there is an elsewhere. */
-  #onRefused(): void {
-    this.#countRefused(1);
-    if (this.phase !== 'unreplied') {
-      // It may have moved.
-      this.port.targets.failed(this.#dialling.server);
-      this.#heardAt = -Infinity;
-      return;
-    }
-    if (this.#dialling.hasMore) {
-      this.#hangUp();
-      this.#dialling.refused();
-    } else if (performance.now() >= this.#redialAt) {
-      this.#hangUp();
-      this.#dialling.refused();
-      this.#startOver();
-    }
-  }
-
-  #countRefused(datagrams: number): void {
-    if (datagrams === 0) return;
-    this.#forwarder.drop(this.port, 'refused', datagrams);
-    this.port.counters.refused += datagrams;
-    this.#forwarder.watchers.refusals.add(this.port.id, clientOf(this.key));
-  }
-
-  /** With the first of the servers, as they are known then. */
-  #startOver(): void {
-    this.#redialAt = performance.now() + REDIAL_PAUSE_MS;
-    this.#dialling = this.#newDialling();
-    this.#dialling.isReady(this.port);
-  }
-
-  #newDialling(): Dialling {
-    const { sources } = this.#forwarder;
-    return new Dialling(connectTo, sources, this.port.targets, clientOf(this.key));
+    const failure = this.#upstream.send(slot);
+    if (failure !== undefined) this.#dropAll(failure, slot);
   }
 
   #advance(phase: Phase): void {
     this.#forwarder.advance(this, () => {
       this.phase = phase;
     });
-  }
-
-  #hangUp(): void {
-    if (this.#fd < 0) return;
-    this.#forwarder.drop(this.port, 'queueFull', queueDrops(this.#fd));
-    giveUpAddress(this.#fd);
-    this.#forwarder.reactor.close(this.#fd);
-    this.#fd = -1;
   }
 
   #dropAll(reason: keyof Drops, first: number): void {

@@ -20,6 +20,7 @@ const portDriverSchema = z.looseObject({
   disallowLoopbackChildIP: z.boolean().exactOptional(),
   sourceIP: z
     .looseObject({
+      policy: z.enum(['keep', 'require', 'off']).exactOptional(),
       protos: z.record(
         z.string(),
         z.looseObject({
@@ -28,7 +29,11 @@ const portDriverSchema = z.looseObject({
           except: z.string().exactOptional(),
         }),
       ),
-      flows: z.looseObject({ kept: z.number(), without: z.record(z.string(), z.number()) }),
+      flows: z.looseObject({
+        kept: z.number(),
+        without: z.record(z.string(), z.number()),
+        refused: z.number().exactOptional(),
+      }),
     })
     .exactOptional(),
   agents: z

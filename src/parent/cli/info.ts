@@ -43,17 +43,18 @@ function describe({ networkDriver, portDriver, ...rest }: Info): string[] {
 /** Nothing for another driver: only ours tells. */
 function describeSourceIP(sourceIP: SourceIP): string[] {
   if (sourceIP === undefined) return [];
-  const { protos, flows } = sourceIP;
+  const { policy, protos, flows } = sourceIP;
   const lines = Object.entries(protos).map(([proto, { kept, reason = '', except }]) => {
     const but = except === undefined ? '' : `, but ${except}`;
     return `    - ${proto}: ${kept ? `kept${but}` : `not kept: ${reason}`}`;
   });
   const without = Object.entries(flows.without).filter(([, count]) => count > 0);
   const reasons = without.map(([reason, count]) => `${count} ${reason}`).join(', ') || '0';
+  const refused = policy === 'require' ? `, refused: ${flows.refused ?? 0}` : '';
   return [
-    '  - Client addresses:',
+    `  - Client addresses:${policy === 'require' ? ' required' : ''}`,
     ...lines,
-    `    - flows: ${flows.kept} kept, without: ${reasons}`,
+    `    - flows: ${flows.kept} kept, without: ${reasons}${refused}`,
   ];
 }
 

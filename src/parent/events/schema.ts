@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { ABORT_REASONS } from '../../msg/aborts.js';
 import { SHED_REASONS } from '../../msg/overload.js';
 import { PROTOS } from '../../msg/port.js';
+import { SOURCE_LOSSES } from '../../msg/source-address.js';
 
 const specSchema = z.object({
   proto: z.enum(PROTOS),
@@ -23,6 +24,20 @@ export const eventSchema = z.discriminatedUnion('type', [
     spec: specSchema,
     flows: z.int(),
     client: z.string(),
+  }),
+  /**
+   * Once for each port, reason and outcome: a flow of `client` that `server` sees under an address of
+   * the namespace, or that was refused instead.
+   */
+  z.object({
+    type: z.literal('sourceLost'),
+    port: z.int(),
+    spec: specSchema,
+    loss: z.enum(SOURCE_LOSSES),
+    isRefused: z.boolean(),
+    client: z.string(),
+    server: z.string(),
+    detail: z.string().exactOptional(),
   }),
   /** At most once a minute for a reason: SCTP associations that could not be forwarded as they were. */
   z.object({

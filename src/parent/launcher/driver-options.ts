@@ -3,10 +3,12 @@
 import { SluiceError } from '../../msg/errors.js';
 import { MAX_AGENTS } from '../agent-count.js';
 import { DEFAULT_UDP_TIMEOUTS, MAX_UDP_TIMEOUT_MS } from '../../msg/udp-timeouts.js';
+import type { SourceIP } from '../agent-place.js';
 import type { DriverOptions } from '../driver.js';
 
 /** As written, the last one of each; absent for the default. */
 export interface DriverOptionTexts {
+  readonly sourceIp?: string | undefined;
   readonly sourceIpTransparent?: string | undefined;
   readonly childHostIp?: string | undefined;
   readonly udpTimeout?: string | undefined;
@@ -16,12 +18,15 @@ export interface DriverOptionTexts {
   readonly maxFlowsPerPort?: string | undefined;
 }
 
+const SOURCE_IPS: readonly SourceIP[] = ['keep', 'require', 'off'];
+
 // strconv.ParseBool, as rootlesskit reads its flags.
 const TRUE = /^(?:1|t|T|TRUE|true|True)$/;
 const FALSE = /^(?:0|f|F|FALSE|false|False)$/;
 
 /** @throws SluiceError ERR_OPTION */
 export function driverOptions({
+  sourceIp,
   sourceIpTransparent = 'true',
   childHostIp = 'loopback',
   udpTimeout,
@@ -38,7 +43,7 @@ export function driverOptions({
   }
   const { unrepliedMs, repliedMs } = DEFAULT_UDP_TIMEOUTS;
   return {
-    sourceIPTransparent: TRUE.test(sourceIpTransparent),
+    sourceIP: sourceIPFrom(sourceIp, TRUE.test(sourceIpTransparent)),
     childHostIP: childHostIp,
     udpTimeouts: {
       unrepliedMs: milliseconds('--udp-timeout', udpTimeout, unrepliedMs),
@@ -50,6 +55,15 @@ export function driverOptions({
       maxFlowsPerPort: limit('--max-flows-per-port', maxFlowsPerPort),
     }),
   };
+}
+
+function sourceIPFrom(text: string | undefined, isTransparent: boolean): SourceIP {
+  if (text === undefined) return isTransparent ? 'keep' : 'off';
+  const expected = isTransparent ? SOURCE_IPS : (['off'] as const);
+  const known = expected.find((one) => one === text);
+  if (known !== undefined) return known;
+  const beside = isTransparent ? '' : ' beside --source-ip-transparent=false';
+  throw invalid('--source-ip', text, `${expected.join(', ')}${beside}`);
 }
 
 /** Of a number of seconds, as conntrack's settings of these names are. */

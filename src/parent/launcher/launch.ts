@@ -19,6 +19,7 @@ const OURS = [
   'publish',
   'p',
   'state-dir',
+  'source-ip',
   'source-ip-transparent',
   'child-host-ip',
   'udp-timeout',
@@ -45,6 +46,7 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
     .flatMap((value) => value.split(','))
     .map((value) => parsePortSpec(value.trim()));
   const driver = driverOptions({
+    sourceIp: lastValue(line, 'source-ip'),
     sourceIpTransparent: lastValue(line, 'source-ip-transparent'),
     childHostIp: lastValue(line, 'child-host-ip'),
     udpTimeout: lastValue(line, 'udp-timeout'),

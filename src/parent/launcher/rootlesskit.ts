@@ -17,6 +17,7 @@ import { type CommandLine, wordsWithout } from './options.js';
 
 /** Known to newer versions of rootlesskit, or to us alone. */
 const OUR_OPTIONS: OptionTable = new Map([
+  ['source-ip', true],
   ['source-ip-transparent', false],
   ['child-host-ip', true],
   ['udp-timeout', true],
@@ -33,7 +34,9 @@ const OUR_OPTIONS: OptionTable = new Map([
 export const HELP_NOTE = `
 With --port-driver=sluice this rootlesskit is started with --port-driver=none, and sluice publishes
 the ports: those of --publish, and those asked for through the API socket in the state directory.
-  --source-ip-transparent=false  servers see the agent's address instead of the client's
+  --source-ip=keep               servers see their clients' own addresses, wherever that can work;
+                                 require: or the client is refused; off: never
+  --source-ip-transparent=false  the same as --source-ip=off
   --child-host-ip=tap            DNAT rules are written for the tap's address (default: loopback)
   --udp-timeout=30               seconds that a UDP session without an answer lives
   --udp-timeout-stream=180       seconds that any other UDP session lives after its last datagram

@@ -1,5 +1,5 @@
 /** The log of a driver: a line for each event that its level lets through. */
-import { type DriverEvent, EVENT_LEVELS, type Level, textOf } from '../events/event.js';
+import { type DriverEvent, EVENT_LEVELS, type Level, levelOf, textOf } from '../events/event.js';
 import { formatPortSpec } from '../../msg/spec.js';
 import { logfmt } from './logfmt.js';
 import { LOG_LEVELS, type LogOptions } from './options.js';
@@ -22,7 +22,7 @@ export class Log {
   }
 
   event(event: DriverEvent): void {
-    const level = EVENT_LEVELS[event.type];
+    const level = levelOf(event);
     if (!this.#tells(level) || !this.#limit.admits(event.type)) return;
     this.#write(level, contextOf(event), textOf(event));
   }

@@ -49,12 +49,14 @@ function transportFamilies({ transports }: Snapshot): Family[] {
     counter('sluice_flows_shed_total', 'Flows ended for want of resources.', counts('shed')),
     counter(
       'sluice_flows_source_address_total',
-      "Flows that reached their server with the client's address (kept), or why without it.",
-      all.flatMap(({ transport, sourceKept, sourceLost }) =>
-        Object.entries({ kept: sourceKept, ...sourceLost }).map(([outcome, value]) => ({
-          labels: { transport, outcome },
-          value,
-        })),
+      "Flows that reached their server with the client's address (kept), why without it, or refused (required).",
+      all.flatMap(({ transport, sourceKept, sourceLost, sourceRefused }) =>
+        Object.entries({ kept: sourceKept, ...sourceLost, required: sourceRefused }).map(
+          ([outcome, value]) => ({
+            labels: { transport, outcome },
+            value,
+          }),
+        ),
       ),
     ),
     counter(

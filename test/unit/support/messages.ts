@@ -7,7 +7,15 @@ type EachOf<Message extends { readonly type: string }> = {
 };
 
 const ADDRESS = { ip: '172.17.0.2', port: 80 };
-const SOURCE_LOST = { disabled: 1, loopback: 2, family: 3, overlap: 4, local: 6, refused: 5 };
+const SOURCE_LOST = {
+  disabled: 1,
+  loopback: 2,
+  family: 3,
+  overlap: 4,
+  local: 6,
+  unreturned: 7,
+  refused: 5,
+};
 
 /** As long as one can be. */
 export const FLOW = {
@@ -33,6 +41,7 @@ export const ADD_PORT = {
     proto: 'tcp',
     dial: [{ ip: '127.0.0.1', port: 80 }],
     mayHaveRule: true,
+    isEngines: true,
     isShared: true,
     spec: '{}',
   },
@@ -45,7 +54,11 @@ const toAgent: EachOf<ToAgent> = {
   stats: { type: 'stats', request: 3 },
   portStats: { type: 'portStats', request: 3, after: 512 },
   flows: { type: 'flows', request: 3, id: 3, most: 1000 },
-  sourceFamilies: { type: 'sourceFamilies', request: 4, families: { ipv4: true, ipv6: false } },
+  sourcePolicy: {
+    type: 'sourcePolicy',
+    request: 4,
+    policy: { ipv4: true, ipv6: false, isRequired: true },
+  },
   udpTimeouts: {
     type: 'udpTimeouts',
     request: 4,
@@ -60,11 +73,29 @@ const toAgent: EachOf<ToAgent> = {
   drain: { type: 'drain', request: 7, limitMs: 3_600_000 },
   quit: { type: 'quit' },
   targets: { type: 'targets', id: 3, targets: [ADDRESS], isProxied: true, isDualStack: false },
+  returnPath: {
+    type: 'returnPath',
+    target: ADDRESS.ip,
+    client: '198.51.100.2',
+    verdict: 'lost',
+    scope: 'target',
+    reason: 'the container has no default route',
+  },
 };
 
 const toParent: EachOf<ToParent> = {
   hello: { ...HELLO, transports: ['tcp', 'sctp'] },
   resolve: { type: 'resolve', id: 3 },
+  returnPath: { type: 'returnPath', id: 3, target: ADDRESS, client: '198.51.100.2' },
+  sourceLost: {
+    type: 'sourceLost',
+    id: 3,
+    loss: 'unreturned',
+    isRefused: false,
+    client: '198.51.100.2',
+    server: ADDRESS,
+    detail: 'the container has no default route',
+  },
   shed: {
     type: 'shed',
     counts: {
@@ -96,6 +127,7 @@ const toParent: EachOf<ToParent> = {
           shed: 5,
           sourceKept: 7,
           sourceLost: SOURCE_LOST,
+          sourceRefused: 8,
           drops: { oversized: 6 },
         },
       },

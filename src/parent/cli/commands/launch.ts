@@ -42,6 +42,7 @@ function addRun(program: Command, exitWith: ExitWith): void {
     .usage('[-p SPEC...] [--state-dir DIR] -- COMMAND [ARG...]')
     .option('-p, --publish <spec...>', `ports to publish, each ${SPEC_FORM}`)
     .option('--state-dir <dir>', 'directory for api.sock and the like (default: a temporary one)')
+    .addOption(sourceIPOption())
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
@@ -79,6 +80,7 @@ function addAttach(program: Command, exitWith: ExitWith): void {
   )
     .description("Take over the ports of a running rootlesskit, the builtin driver's included")
     .requiredOption('--state-dir <dir>', "rootlesskit's state directory")
+    .addOption(sourceIPOption())
     .addOption(transparentOption())
     .addOption(udpTimeoutOption())
     .addOption(udpTimeoutStreamOption())
@@ -109,11 +111,20 @@ function addAttach(program: Command, exitWith: ExitWith): void {
     });
 }
 
-function transparentOption(): Option {
-  return new Option(
-    '--source-ip-transparent <bool>',
-    "whether servers see the client's own address (default: true)",
+function sourceIPOption(): Option {
+  return (
+    new Option(
+      '--source-ip <policy>',
+      "clients' own addresses towards servers: keep wherever that can work, require, off (default: keep)",
+    )
+      .choices(['keep', 'require', 'off'])
+      // Refused in the same words as on rootlesskit's command line.
+      .argParser((text) => text)
   );
+}
+
+function transparentOption(): Option {
+  return new Option('--source-ip-transparent <bool>', 'false is the same as --source-ip=off');
 }
 
 function agentsOption(): Option {

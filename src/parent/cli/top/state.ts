@@ -47,11 +47,12 @@ export const stateSchema = z.object({
   agentRestarts: count,
   pipes: count,
   sourceIP: z.object({
+    policy: z.enum(['keep', 'require', 'off']),
     protos: z.record(
       z.string(),
       z.object({ kept: z.boolean(), reason: z.string().exactOptional() }),
     ),
-    flows: z.object({ kept: count, without: counts }),
+    flows: z.object({ kept: count, without: counts, refused: count }),
   }),
   transports: z.record(
     z.string(),
@@ -62,6 +63,7 @@ export const stateSchema = z.object({
       shed: count,
       sourceKept: count,
       sourceLost: counts,
+      sourceRefused: count,
       drops: counts,
     }),
   ),
