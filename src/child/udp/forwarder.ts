@@ -16,6 +16,7 @@ import { Inbox } from './inbox.js';
 import { Group, limitsOf } from './limits.js';
 import { Outbox } from './outbox.js';
 import { UdpPort } from './port.js';
+import { Releases } from './releases.js';
 import type { Session } from './session.js';
 
 /** The sessions of one source address. */
@@ -31,6 +32,7 @@ export class UdpForwarder implements Forwarder {
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
   readonly outbox = new Outbox(this.inbox, this.drops);
+  readonly releases = new Releases();
   limits = limitsOf(openFilesLimits().soft);
   /** Bytes that sessions hold until their target is known. */
   heldBytes = 0;
@@ -49,6 +51,7 @@ export class UdpForwarder implements Forwarder {
     this.setTimeouts(DEFAULT_UDP_TIMEOUTS);
     reactor.addClock(this.#unreplied);
     reactor.addClock(this.#replied);
+    reactor.addClock(this.releases);
   }
 
   /** For sessions that are refreshed from now on. */

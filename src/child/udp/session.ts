@@ -115,7 +115,7 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
     }
   }
 
-  /** The port's targets are known now. */
+  /** The port's targets are known now. Not during a batch: the inbox is written to. */
   connect(): void {
     this.#state = 'open';
     this.#dialling.isReady(this.port);
