@@ -16,6 +16,7 @@ import { Inbox } from './inbox.js';
 import { Group, limitsOf } from './limits.js';
 import { Outbox } from './outbox.js';
 import { UdpPort } from './port.js';
+import { Releases } from './releases.js';
 import type { Session } from './session.js';
 import type { Silence } from './upstream.js';
 
@@ -35,6 +36,7 @@ export class UdpForwarder implements Forwarder {
   readonly drops: Drops = noDrops();
   readonly inbox = new Inbox();
   readonly outbox = new Outbox(this.inbox, this.drops);
+  readonly releases = new Releases();
   limits = limitsOf(openFilesLimits().soft);
   /** Sessions that bear a client's address and wait for a first answer. */
   readonly silent = new Deadlines<Silence>(SILENCE_MS, ({ upstream }) => upstream.onSilence());
@@ -57,6 +59,7 @@ export class UdpForwarder implements Forwarder {
     reactor.addClock(this.#unreplied);
     reactor.addClock(this.#replied);
     reactor.addClock(this.silent);
+    reactor.addClock(this.releases);
   }
 
   /** For sessions that are refreshed from now on. */

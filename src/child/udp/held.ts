@@ -42,7 +42,7 @@ export class Held {
     }
   }
 
-  /** Puts everything back into the inbox. Returns the first slot, -1 when nothing was held. */
+  /** Puts everything back into the inbox, which must hold no batch. Returns the first slot, -1 when nothing was held. */
   release(): number {
     const { inbox } = this.#forwarder;
     const copies = this.#copies.splice(0);

@@ -9,9 +9,10 @@ import type { Targets, Waiting } from '../targets.js';
 import type { UdpForwarder } from './forwarder.js';
 import { Group } from './limits.js';
 import { Listener } from './listener.js';
+import type { Releasing } from './releases.js';
 import type { Session } from './session.js';
 
-export class UdpPort implements ForwardedPort, FlowCount, Waiting {
+export class UdpPort implements ForwardedPort, FlowCount, Waiting, Releasing {
   readonly id: number;
   readonly targets: Targets;
   readonly counters: PortCounters;
@@ -54,8 +55,12 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting {
     return this.#listeners.flatMap((listener) => listener.sessions);
   }
 
-  /** The targets are known now. */
+  /** The targets are known now, perhaps in the midst of a batch. */
   connect(): void {
+    this.#forwarder.releases.add(this);
+  }
+
+  release(): void {
     for (const session of this.waiting) session.connect();
     this.waiting.clear();
   }

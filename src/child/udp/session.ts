@@ -97,7 +97,7 @@ export class Session implements UpstreamOwner, Expiring, Limited, Keyed<Session>
     }
   }
 
-  /** The port's targets are known now. */
+  /** The port's targets are known now. Not during a batch: the inbox is written to. */
   connect(): void {
     this.#state = 'open';
     this.#upstream.isReady();
