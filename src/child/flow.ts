@@ -22,7 +22,7 @@
 import type { FlowState } from '../msg/flows.js';
 import * as linux from '../msg/linux.js';
 import { packSockAddr, unpackSockAddr } from '../msg/sockaddr.js';
-import { type Expiring, wholeMs } from './deadlines.js';
+import { type Expiring, msUntil, ticksAt, timeOfTicks, wrappedMs } from './deadlines.js';
 import type { Task } from './reactor.js';
 import type { Connections, ListeningPort } from './connections.js';
 import { type ConnectTo, Dialling } from './dialling.js';
@@ -70,7 +70,7 @@ export class Flow implements Task, Expiring, Observable {
     const connectTo: ConnectTo = (server, source) =>
       connections.connectTo(server, source, clientFd);
     this.#dialling = new Dialling(connectTo, connections.sources, port.targets, address);
-    this.#acceptedAt = wholeMs(this.#dialling.startedAt);
+    this.#acceptedAt = ticksAt(this.#dialling.startedAt);
     this.#activeAt = this.#acceptedAt;
     const up = connections.newPump(port, port.counters.in);
     const down = connections.newPump(port, port.counters.out);
@@ -89,13 +89,14 @@ export class Flow implements Task, Expiring, Observable {
 
   observe(): Observed {
     const [up, down] = [this.#client.out, this.#server.out];
+    const now = performance.now();
     return {
       id: this.#id,
       client: unpackSockAddr(this.#address),
       server: this.#dialled,
       state: this.#shownState,
-      startedAt: this.#acceptedAt,
-      activeAt: this.#activeAt,
+      startedAt: timeOfTicks(this.#acceptedAt, now),
+      activeAt: timeOfTicks(this.#activeAt, now),
       bytesIn: up.moved,
       bytesOut: down.moved,
       packetsIn: up.packets,
@@ -193,7 +194,7 @@ export class Flow implements Task, Expiring, Observable {
   }
 
   #pumpBoth(): void {
-    this.#activeAt = wholeMs(this.#connections.reactor.now);
+    this.#activeAt = ticksAt(this.#connections.reactor.now);
     const before = this.bytes;
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
@@ -244,7 +245,7 @@ export class Flow implements Task, Expiring, Observable {
   #break(side: Side): void {
     if (side.broken) return;
     side.broken = true;
-    this.#resetAt = wholeMs(performance.now()) + RESET_GRACE_MS;
+    this.#resetAt = wrappedMs(performance.now() + RESET_GRACE_MS);
     this.#connections.resetting.set(this);
   }
 
@@ -258,7 +259,7 @@ export class Flow implements Task, Expiring, Observable {
   /** Resets the side that is still up, once it has acknowledged all that was read before. */
   #flushAndReset(): void {
     const other = this.#client.broken ? this.#server : this.#client;
-    if (performance.now() < this.#resetAt) {
+    if (msUntil(this.#resetAt, performance.now()) > 0) {
       const isFlushed = this.#state === 'resetting' && other.in.flush(other.fd) !== 'waiting';
       if (!isFlushed || this.#connections.unacknowledged(other.fd) > 0)
         return this.#connections.resetting.set(this);

@@ -15,7 +15,7 @@ export const FLOW_STATES = ['dialling', 'open', 'half-closed', 'draining'] as co
 export type FlowState = (typeof FLOW_STATES)[number];
 
 export interface FlowStats {
-  /** No other flow of its agent has it, or had it before. */
+  /** No other flow of its agent has it, or had it among the last 2^31 flows. */
   readonly id: number;
   /** Its port may be 0. */
   readonly client: Address;
