@@ -1,6 +1,6 @@
 /** What an agent counts, and the check of it when it comes over the channel. */
 
-import { type Fields, fieldsOf, integer } from './fields.js';
+import { count, type Fields, fieldsOf, integer } from './fields.js';
 import { type Transport, TRANSPORTS } from './port.js';
 
 /** What an agent has now, and its counters since its start. */
@@ -58,23 +58,23 @@ export function parseAgentStats(fields: Fields): AgentStats {
 function transportStats(fields: Fields): TransportStats {
   const drops = fieldsOf(fields['drops'], 'drops');
   return {
-    flows: integer(fields, 'flows'),
-    accepted: integer(fields, 'accepted'),
-    refused: integer(fields, 'refused'),
-    shed: integer(fields, 'shed'),
-    sourceKept: integer(fields, 'sourceKept'),
+    flows: count(fields, 'flows'),
+    accepted: count(fields, 'accepted'),
+    refused: count(fields, 'refused'),
+    shed: count(fields, 'shed'),
+    sourceKept: count(fields, 'sourceKept'),
     sourceLost: sourceLost(fieldsOf(fields['sourceLost'], 'sourceLost')),
-    drops: Object.fromEntries(Object.keys(drops).map((reason) => [reason, integer(drops, reason)])),
+    drops: Object.fromEntries(Object.keys(drops).map((reason) => [reason, count(drops, reason)])),
   };
 }
 
 function sourceLost(fields: Fields): Record<SourceLoss, number> {
   return {
-    disabled: integer(fields, 'disabled'),
-    loopback: integer(fields, 'loopback'),
-    family: integer(fields, 'family'),
-    overlap: integer(fields, 'overlap'),
-    local: integer(fields, 'local'),
-    refused: integer(fields, 'refused'),
+    disabled: count(fields, 'disabled'),
+    loopback: count(fields, 'loopback'),
+    family: count(fields, 'family'),
+    overlap: count(fields, 'overlap'),
+    local: count(fields, 'local'),
+    refused: count(fields, 'refused'),
   };
 }
