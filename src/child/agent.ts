@@ -6,18 +6,36 @@
  * agent holds itself. A later parent takes the outer one out of the agent (pidfd_getfd(2)) and
  * sends a new channel through it. So it has no name, and the kernel decides who gets in: whoever
  * may trace the agent, which is its user outside of the child namespaces.
+ *
+ * No parent can end an agent with a door, except by asking for it:
+ * - A parent that doesn't read is not read either: one answer waits for it at most, the ports of
+ *   `takeBack` one after the other. What the agent tells without being asked is dropped then.
+ * - A parent that sends what can't be trusted is let go, with a line on stderr.
+ * - A parent of another version is sent, and is heard of, stable messages only.
  */
 
 import type { AgentPort } from '../msg/agent-port.js';
-import { messageOf, SluiceError } from '../msg/errors.js';
 import { Channel, type Received } from '../msg/channel.js';
-import { Fd } from '../msg/fd.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
+import { Fd, must } from '../msg/fd.js';
+import { MAX_TEXT_LENGTH } from '../msg/fields.js';
 import * as linux from '../msg/linux.js';
 import type { ChildDriver } from '../msg/port.js';
-import { parseToAgent, PROTOCOL_VERSION, type ToAgent, type ToParent } from '../msg/protocol.js';
+import {
+  isStable,
+  parseToAgent,
+  PROTOCOL_VERSION,
+  type ToAgent,
+  type ToParent,
+} from '../msg/protocol.js';
 import { kernelTransports } from '../msg/transports.js';
+import { letIn } from './door.js';
 import { AgentPorts } from './ports.js';
 import { Reactor, type Handler } from './reactor.js';
+import { tell } from './tell.js';
+
+/** With more than this unread, a parent is told nothing more without being asked. */
+const MAX_UNREAD_BYTES = 1 << 20;
 
 export class Agent implements ChildDriver {
   /**
@@ -32,8 +50,10 @@ export class Agent implements ChildDriver {
     const hasDoor = opaque['door'] !== undefined;
     using control = new Control(reactor, hasDoor);
     if (hasDoor) {
-      const door = new Channel(new Fd(inheritedFd(opaque, 'door')));
-      reactor.add(door.fd, linux.EPOLLIN, { onEvents: () => control.enter(door) });
+      const door = inheritedFd(opaque, 'door');
+      reactor.add(door, linux.EPOLLIN, {
+        onEvents: () => letIn(door, (channel) => control.connect(channel)),
+      });
       const stop = { onEvents: () => reactor.stop() };
       reactor.add(inheritedFd(opaque, 'life'), linux.EPOLLIN, stop);
     }
@@ -57,28 +77,32 @@ class Control implements Handler, Disposable {
   /** Goes on without a parent. */
   readonly #isLasting: boolean;
   #channel: Channel | undefined;
-  #greeted = false;
+  /** The parent's; undefined before its hello. */
+  #version: number | undefined;
+  /** The rest of an answer that is too long to be sent at once. */
+  #rest: Iterator<void> | undefined;
   #failure: unknown;
 
   constructor(reactor: Reactor, isLasting: boolean) {
     this.#reactor = reactor;
     this.#isLasting = isLasting;
     this.#ports = new AgentPorts(reactor, {
-      resolve: (id) => this.#send({ type: 'resolve', id }),
-      returnPath: (question) => this.#send({ type: 'returnPath', ...question }),
-      sourceLost: (lost) => this.#send({ type: 'sourceLost', ...lost }),
-      shed: (counts) => this.#send({ type: 'shed', counts }),
-      refused: (id, flows, client) => this.#send({ type: 'refused', id, flows, client }),
-      aborted: (id, flows, reason) => this.#send({ type: 'aborted', id, flows, reason }),
+      resolve: (id) => this.#report({ type: 'resolve', id }),
+      returnPath: (question) => this.#report({ type: 'returnPath', ...question }),
+      sourceLost: (lost) => this.#report({ type: 'sourceLost', ...lost }),
+      shed: (counts) => this.#report({ type: 'shed', counts }),
+      refused: (id, flows, client) => this.#report({ type: 'refused', id, flows, client }),
+      aborted: (id, flows, reason) => this.#report({ type: 'aborted', id, flows, reason }),
     });
   }
 
   /** A later parent replaces the one before it. */
   connect(channel: Channel): void {
     this.#disconnect();
+    const watched = this.#reactor.add(channel.fd, linux.EPOLLIN, this);
+    if (watched < 0) channel.close();
+    must(watched, 'epoll_ctl');
     this.#channel = channel;
-    this.#greeted = false;
-    this.#reactor.add(channel.fd, linux.EPOLLIN, this);
     this.#send({
       type: 'hello',
       version: PROTOCOL_VERSION,
@@ -87,28 +111,48 @@ class Control implements Handler, Disposable {
     });
   }
 
-  /** Somebody is at the door. */
-  enter(door: Channel): void {
-    for (const { fds } of door.receive()) {
-      const [socket, ...others] = fds;
-      for (const fd of others) fd.close();
-      if (socket !== undefined) this.connect(new Channel(socket));
-    }
-  }
-
   onEvents(): void {
     const channel = this.#channel;
     if (channel === undefined) return;
     try {
-      for (const received of channel.receive()) this.#onMessage(received);
       channel.flush();
+      this.#goOn(channel);
+      if (!this.#isBusy(channel)) {
+        for (const received of channel.receive()) {
+          this.#onMessage(received);
+          if (this.#channel !== channel) return;
+          if (this.#isBusy(channel)) break;
+        }
+      }
     } catch (error) {
-      this.#failure = error;
-      this.#reactor.stop();
+      return this.#giveUp(error);
     }
     if (!channel.ended) this.#reactor.modify(channel.fd, interestIn(channel));
     else if (this.#isLasting) this.#disconnect();
     else this.#reactor.stop();
+  }
+
+  /** An answer waits for the parent to read. */
+  #isBusy(channel: Channel): boolean {
+    return channel.wantsWrite || this.#rest !== undefined;
+  }
+
+  /** Sends more of a long answer, as much as the parent takes. */
+  #goOn(channel: Channel): void {
+    while (this.#rest !== undefined && !channel.wantsWrite) {
+      if (this.#rest.next().done === true) this.#rest = undefined;
+    }
+  }
+
+  /** The channel can't be used any more. */
+  #giveUp(error: unknown): void {
+    if (this.#isLasting) {
+      tell(`gives up its parent: ${messageOf(error)}`);
+      this.#disconnect();
+    } else {
+      this.#failure ??= error;
+      this.#reactor.stop();
+    }
   }
 
   /** Why the channel was given up, if it wasn't the parent's wish. */
@@ -125,13 +169,17 @@ class Control implements Handler, Disposable {
     this.#reactor.remove(this.#channel.fd);
     this.#channel.close();
     this.#channel = undefined;
+    this.#version = undefined;
+    this.#rest = undefined;
     this.#ports.unanswered();
   }
 
   #onMessage({ message: raw, fds, lostFds }: Received): void {
     try {
+      if (!isStable(raw) && this.#version !== undefined && this.#version !== PROTOCOL_VERSION)
+        return;
       const message = parseToAgent(raw);
-      if (!this.#greeted && message.type !== 'hello') {
+      if (this.#version === undefined && message.type !== 'hello') {
         throw new SluiceError('ERR_MESSAGE', `${message.type} came before hello`);
       }
       this.#answer(message, lostFds ? undefined : fds);
@@ -144,25 +192,30 @@ class Control implements Handler, Disposable {
   #answer(message: ToAgent, fds: readonly Fd[] | undefined): void {
     switch (message.type) {
       case 'hello':
-        this.#greeted = true;
+        this.#version = message.version;
         return;
       case 'addPort':
         return this.#reply(message.request, () => this.#addPort(message.port, fds));
       case 'removePort':
         return this.#reply(message.request, () => this.#ports.remove(message.id));
       case 'stats':
-        this.#send({ type: 'stats', request: message.request, stats: this.#ports.stats() });
-        return;
-      case 'portStats': {
-        const ports = this.#ports.portStats(message.after);
-        this.#send({ type: 'portStats', request: message.request, ports });
-        return;
-      }
-      case 'flows': {
-        const flows = this.#ports.flows(message.id, message.most);
-        this.#send({ type: 'flows', request: message.request, ...flows });
-        return;
-      }
+        return this.#reply(message.request, (request) => ({
+          type: 'stats',
+          request,
+          stats: this.#ports.stats(),
+        }));
+      case 'portStats':
+        return this.#reply(message.request, (request) => ({
+          type: 'portStats',
+          request,
+          ports: this.#ports.portStats(message.after),
+        }));
+      case 'flows':
+        return this.#reply(message.request, (request) => ({
+          type: 'flows',
+          request,
+          ...this.#ports.flows(message.id, message.most),
+        }));
       case 'sourcePolicy':
         return this.#reply(message.request, () => this.#ports.setSourcePolicy(message.policy));
       case 'udpTimeouts':
@@ -170,12 +223,8 @@ class Control implements Handler, Disposable {
       case 'limits':
         return this.#reply(message.request, () => this.#ports.setLimits(message.limits));
       case 'takeBack':
-        for (const { id, spec, fds: sockets } of this.#ports.list()) {
-          const { request } = message;
-          this.#send({ type: 'port', request, id, spec, fds: sockets.length }, sockets);
-        }
-        this.#send({ type: 'done', request: message.request });
-        return;
+        this.#rest = this.#portsBack(message.request);
+        return this.#goOn(this.#channel as Channel);
       case 'drain':
         return this.#reply(message.request, () =>
           this.#ports.drain(message.limitMs, () => this.#reactor.stop()),
@@ -191,6 +240,14 @@ class Control implements Handler, Disposable {
     }
   }
 
+  *#portsBack(request: number): Generator<void, void> {
+    for (const { id, spec, fds } of this.#ports.list()) {
+      this.#send({ type: 'port', request, id, spec, fds: fds.length }, fds);
+      yield;
+    }
+    this.#send({ type: 'done', request });
+  }
+
   #addPort(port: AgentPort, fds: readonly Fd[] | undefined): void {
     if (fds === undefined) {
       throw new SluiceError(
@@ -204,26 +261,34 @@ class Control implements Handler, Disposable {
     );
   }
 
-  #reply(request: number, work: () => void): void {
+  /** With what `work` returns, or else by `done`. */
+  #reply(request: number, work: (request: number) => ToParent | void): void {
+    let answer: ToParent;
     try {
-      work();
-      this.#send({ type: 'done', request });
+      answer = work(request) ?? { type: 'done', request };
     } catch (error) {
       const code = error instanceof SluiceError ? error.code : 'ERR_AGENT';
-      this.#send({ type: 'failed', request, code, message: messageOf(error) });
+      const message = messageOf(error).slice(0, MAX_TEXT_LENGTH);
+      answer = { type: 'failed', request, code, message };
     }
+    this.#send(answer);
   }
 
-  /** False when there is no parent. */
+  /** Without being asked. False when nobody is there to listen. */
+  #report(message: ToParent): boolean {
+    const unread = this.#channel?.queuedBytes ?? Infinity;
+    const isHeard = this.#version === PROTOCOL_VERSION && unread < MAX_UNREAD_BYTES;
+    return isHeard && this.#send(message);
+  }
+
+  /** False when there is no parent, or no longer. */
   #send(message: ToParent, fds: readonly number[] = []): boolean {
     const channel = this.#channel;
     if (channel === undefined) return false;
     try {
       channel.send(message, fds);
     } catch (error) {
-      if (!this.#isLasting) throw error;
-      // A parent that has stopped: another one may come.
-      this.#disconnect();
+      this.#giveUp(error);
       return false;
     }
     // Questions are asked outside of `onEvents`, which would see to it.
@@ -233,5 +298,5 @@ class Control implements Handler, Disposable {
 }
 
 function interestIn(channel: Channel): number {
-  return channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
+  return channel.wantsWrite ? linux.EPOLLOUT : linux.EPOLLIN;
 }

@@ -22,7 +22,7 @@
 import type { FlowState } from '../msg/flows.js';
 import * as linux from '../msg/linux.js';
 import { packSockAddr, unpackSockAddr } from '../msg/sockaddr.js';
-import { type Expiring, wholeMs } from './deadlines.js';
+import { type Expiring, msUntil, ticksAt, timeOfTicks, wrappedMs } from './deadlines.js';
 import type { Task } from './reactor.js';
 import type { Connections, ListeningPort } from './connections.js';
 import { Connecting, type ConnectingFlow } from './connecting.js';
@@ -76,7 +76,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
       connections.connectTo(server, source, clientFd);
     const dialling = new Dialling(connectTo, connections.sources, port, address);
     this.#connecting = new Connecting(this, dialling);
-    this.#acceptedAt = wholeMs(dialling.startedAt);
+    this.#acceptedAt = ticksAt(dialling.startedAt);
     this.#activeAt = this.#acceptedAt;
     const up = connections.newPump(port, port.counters.in);
     const down = connections.newPump(port, port.counters.out);
@@ -95,13 +95,14 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
 
   observe(): Observed {
     const [up, down] = [this.#client.out, this.#server.out];
+    const now = performance.now();
     return {
       id: this.#id,
       client: unpackSockAddr(this.#address),
       server: this.#dialled,
       state: this.#shownState,
-      startedAt: this.#acceptedAt,
-      activeAt: this.#activeAt,
+      startedAt: timeOfTicks(this.#acceptedAt, now),
+      activeAt: timeOfTicks(this.#activeAt, now),
       bytesIn: up.moved,
       bytesOut: down.moved,
       packetsIn: up.packets,
@@ -206,7 +207,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   }
 
   #pumpBoth(): void {
-    this.#activeAt = wholeMs(this.#connections.reactor.now);
+    this.#activeAt = ticksAt(this.#connections.reactor.now);
     const before = this.bytes;
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
@@ -257,7 +258,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   #break(side: Side): void {
     if (side.broken) return;
     side.broken = true;
-    this.#resetAt = wholeMs(performance.now()) + RESET_GRACE_MS;
+    this.#resetAt = wrappedMs(performance.now() + RESET_GRACE_MS);
     this.#connections.resetting.set(this);
   }
 
@@ -271,7 +272,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   /** Resets the side that is still up, once it has acknowledged all that was read before. */
   #flushAndReset(): void {
     const other = this.#client.broken ? this.#server : this.#client;
-    if (performance.now() < this.#resetAt) {
+    if (msUntil(this.#resetAt, performance.now()) > 0) {
       const isFlushed = this.#state === 'resetting' && other.in.flush(other.fd) !== 'waiting';
       if (!isFlushed || this.#connections.unacknowledged(other.fd) > 0)
         return this.#connections.resetting.set(this);

@@ -23,10 +23,15 @@ export interface Observable {
   observe(): Observed;
 }
 
+/** What V8 keeps in the field of an object itself: see deadlines.ts. */
+const MAX_ID = 2 ** 31 - 1;
+
 let lastId = 0;
 
+/** Starts again at 1 after MAX_ID flows. */
 export function newFlowId(): number {
-  return ++lastId;
+  lastId = (lastId % MAX_ID) + 1;
+  return lastId;
 }
 
 /** Those that have moved the most bytes, of equal ones the newest: all others cost a number each. */

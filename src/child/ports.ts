@@ -31,9 +31,6 @@ import { type ReportAborted, SctpForwarder } from './sctp/forwarder.js';
 import { TcpForwarder } from './tcp/forwarder.js';
 import { UdpForwarder } from './udp/forwarder.js';
 
-/** What epoll_wait takes. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
-
 interface Port {
   readonly targets: Targets;
   readonly counters: PortCounters;
@@ -140,7 +137,7 @@ export class AgentPorts {
     }
     const limit = performance.now() + limitMs;
     this.#reactor.addClock({
-      nextMs: (now) => Math.min(Math.max(0, Math.ceil(limit - now)), LONGEST_WAIT_MS),
+      nextMs: (now) => Math.max(0, Math.ceil(limit - now)),
       expire: (now) => {
         if (now >= limit || this.#overload.flows === 0) onDrained();
       },

@@ -30,6 +30,8 @@ const POLL_MS = availableParallelism() > 1 ? 0.1 : 0;
  * comes meanwhile, and the parent, wait no longer than this and the one task that exceeds it.
  */
 const QUEUE_MS = 1;
+/** What epoll_wait takes: 24.8 days. Whoever waits longer is looked at once more then. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 /** struct epoll_event, in units of 32 bits. */
 const EVENT_WORDS = linux.EPOLL_EVENT_BYTES / 4;
 const DATA_WORD = linux.EPOLL_DATA_OFFSET / 4;
@@ -166,7 +168,7 @@ export class Reactor {
       const ms = clock.nextMs(this.now);
       if (ms >= 0 && (least < 0 || ms < least)) least = ms;
     }
-    return least;
+    return Math.min(least, LONGEST_SLEEP_MS);
   }
 
   #ctl(operation: number, fd: number, events: number): number {

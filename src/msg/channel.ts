@@ -24,6 +24,8 @@ const DATA_BYTES = 64 * 1024;
 /** More than this waiting to be written means that the peer has stopped reading. */
 const MAX_QUEUED_BYTES = 8 << 20;
 
+const NOTHING = new Uint8Array();
+
 /** struct msghdr at 0, its iovec, its control buffer, then the data: shared by all channels. */
 const scratch = libc.allocate(DATA_OFFSET + DATA_BYTES);
 
@@ -63,6 +65,11 @@ export class Channel implements Disposable {
     return this.#queue.length > 0;
   }
 
+  /** Written by `send`, and not taken by the socket yet. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
   /** True once the other side has closed its end. */
   get ended(): boolean {
     return this.#ended;
@@ -93,8 +100,12 @@ export class Channel implements Disposable {
     }
   }
 
-  /** Everything that has arrived. Throws when the stream can't be trusted: close the channel then. */
+  /**
+   * Everything that has arrived. A caller that stops in the middle finds the rest at the next call.
+   * Throws when the stream can't be trusted: close the channel then.
+   */
   *receive(): Generator<Received, void, void> {
+    yield* this.#decoded(NOTHING);
     while (!this.#ended) {
       const received = receiveWithFds(this.#socket.number, this.#arrived);
       if (received > 0 && wereFdsCut(this.#arrived)) this.#hasLostFds = true;
@@ -106,12 +117,7 @@ export class Channel implements Disposable {
       }
       if (received < 0) throw failure('recvmsg', received);
       const chunk = scratch.bytes.subarray(DATA_OFFSET, DATA_OFFSET + received);
-      for (const message of this.#decoder.push(chunk)) {
-        const count = fdsOf(message);
-        const lostFds = this.#hasLostFds && count > 0;
-        if (lostFds) this.#hasLostFds = false;
-        yield { message, fds: lostFds ? [] : this.#takeFds(count), lostFds };
-      }
+      yield* this.#decoded(chunk);
       if (this.#decoder.isAtBoundary && this.#arrived.length > 0) {
         throw new SluiceError(
           'ERR_FRAME_FDS',
@@ -124,12 +130,26 @@ export class Channel implements Disposable {
   /** Closes the socket and every fd that nobody took. */
   close(): void {
     this.#dropQueue();
-    for (const fd of this.#arrived.splice(0)) fd.close();
+    this.dropArrived();
     this.#socket.close();
+  }
+
+  /** Closes every fd that nobody took. */
+  dropArrived(): void {
+    for (const fd of this.#arrived.splice(0)) fd.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  *#decoded(chunk: Uint8Array): Generator<Received, void, void> {
+    for (const message of this.#decoder.push(chunk)) {
+      const count = fdsOf(message);
+      const lostFds = this.#hasLostFds && count > 0;
+      if (lostFds) this.#hasLostFds = false;
+      yield { message, fds: lostFds ? [] : this.#takeFds(count), lostFds };
+    }
   }
 
   #advance(next: Outgoing, sent: number): void {

@@ -2,7 +2,7 @@
 
 import { SluiceError } from './errors.js';
 
-const MAX_TEXT_LENGTH = 4096;
+export const MAX_TEXT_LENGTH = 4096;
 /** A refused value is shown up to here. */
 const MAX_SHOWN_CHARS = 80;
 
@@ -24,6 +24,16 @@ export function integer(
     return value as number;
   }
   throw invalid(key, value, `an integer from ${least} to ${most}`);
+}
+
+/**
+ * What has been counted: above 2^53, which a port's bytes may reach in a year, it is rounded to what
+ * a double holds.
+ */
+export function count(fields: Fields, key: string): number {
+  const value = fields[key];
+  if (Number.isInteger(value) && (value as number) >= 0) return value as number;
+  throw invalid(key, value, 'an integer of 0 or more');
 }
 
 export function flag(fields: Fields, key: string): boolean {

@@ -1,6 +1,6 @@
 /** The single flows of a port, and the check of them when they come over the channel. */
 
-import { type Fields, fieldsOf, integer, invalid } from './fields.js';
+import { count, type Fields, fieldsOf, integer, invalid } from './fields.js';
 import { type Address, parseAddress } from './sockaddr.js';
 
 /** Told at a time, of one port: a quarter of what a frame may hold, some milliseconds' work. */
@@ -15,7 +15,7 @@ export const FLOW_STATES = ['dialling', 'open', 'half-closed', 'draining'] as co
 export type FlowState = (typeof FLOW_STATES)[number];
 
 export interface FlowStats {
-  /** No other flow of its agent has it, or had it before. */
+  /** No other flow of its agent has it, or had it among the last 2^31 flows. */
   readonly id: number;
   /** Its port may be 0. */
   readonly client: Address;
@@ -66,9 +66,9 @@ function flowStats(fields: Fields): FlowStats {
     state,
     ageMs: integer(fields, 'ageMs'),
     idleMs: integer(fields, 'idleMs'),
-    bytesIn: integer(fields, 'bytesIn'),
-    bytesOut: integer(fields, 'bytesOut'),
-    packetsIn: integer(fields, 'packetsIn'),
-    packetsOut: integer(fields, 'packetsOut'),
+    bytesIn: count(fields, 'bytesIn'),
+    bytesOut: count(fields, 'bytesOut'),
+    packetsIn: count(fields, 'packetsIn'),
+    packetsOut: count(fields, 'packetsOut'),
   };
 }

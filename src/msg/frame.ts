@@ -36,8 +36,8 @@ export class FrameDecoder {
 
   /** Takes the next bytes of the stream; yields every message that is complete with them. */
   *push(chunk: Uint8Array): Generator<unknown, void, void> {
-    this.#pending =
-      this.#pending.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#pending, chunk]);
+    if (this.#pending.length === 0) this.#pending = Buffer.from(chunk);
+    else if (chunk.length > 0) this.#pending = Buffer.concat([this.#pending, chunk]);
     while (this.#pending.length >= LENGTH_BYTES) {
       const length = this.#pending.readUInt32LE(0);
       if (length === 0 || length > MAX_FRAME_BYTES) {

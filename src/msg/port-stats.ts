@@ -1,6 +1,6 @@
 /** What an agent counts for each port, and the check of it when it comes over the channel. */
 
-import { type Fields, fieldsOf, integer, invalid } from './fields.js';
+import { count, type Fields, fieldsOf, integer, invalid } from './fields.js';
 import { type Address, parseAddress } from './sockaddr.js';
 
 /** Ports in one message: a fraction of what a frame may hold. */
@@ -65,7 +65,7 @@ function portReport({ stats, server }: Fields): PortReport {
 }
 
 function portStats(fields: Fields): PortStats {
-  const counts = Object.fromEntries(COUNTS.map((key) => [key, integer(fields, key)])) as Record<
+  const counts = Object.fromEntries(COUNTS.map((key) => [key, count(fields, key)])) as Record<
     (typeof COUNTS)[number],
     number
   >;
@@ -74,8 +74,8 @@ function portStats(fields: Fields): PortStats {
   if (!Array.isArray(given) || given.length !== buckets) {
     throw invalid('connects', given, `${buckets} counts`);
   }
-  const connects = given.map((count: unknown) => integer({ connects: count }, 'connects'));
+  const connects = given.map((seen: unknown) => count({ connects: seen }, 'connects'));
   const reasons = fieldsOf(fields['drops'], 'drops');
-  const drops = Object.fromEntries(Object.keys(reasons).map((key) => [key, integer(reasons, key)]));
+  const drops = Object.fromEntries(Object.keys(reasons).map((key) => [key, count(reasons, key)]));
   return { id: integer(fields, 'id', 1), ...counts, drops, connects };
 }

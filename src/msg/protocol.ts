@@ -2,8 +2,10 @@
  * What the parent and the agent say to each other. Both open with `hello`; then the parent asks
  * and the agent answers every request once, in any order, with the request's number.
  *
- * `hello`, `takeBack`, `drain`, `quit` and their answers stay as they are in every version: with
- * them a parent of another version replaces an agent that it finds.
+ * `hello`, `takeBack`, `drain`, `quit` and their answers `port`, `done` and `failed` are stable: they
+ * stay as they are in every version, and `fds` always counts the fds of a message. With them a
+ * parent of another version replaces an agent that it finds. Two sides of different versions send
+ * each other nothing else, and drop whatever else comes.
  *
  * Frames come from another process: `parseToAgent` and `parseToParent` take nothing on trust.
  */
@@ -114,6 +116,23 @@ export type ToParent =
       readonly ports: readonly PortReport[];
     }
   | ({ readonly type: 'flows'; readonly request: number } & Flows);
+
+type Type<Message> = Message extends { readonly type: infer T } ? T : never;
+
+const STABLE: ReadonlySet<unknown> = new Set<Type<ToAgent | ToParent>>([
+  'hello',
+  'takeBack',
+  'drain',
+  'quit',
+  'port',
+  'done',
+  'failed',
+]);
+
+/** Whether a message, which needn't be a valid one, can be exchanged with any version. */
+export function isStable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'type' in value && STABLE.has(value.type);
+}
 
 export function parseToAgent(value: unknown): ToAgent {
   const fields = fieldsOf(value, 'message');

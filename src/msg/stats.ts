@@ -1,6 +1,6 @@
 /** What an agent counts, and the check of it when it comes over the channel. */
 
-import { type Fields, fieldsOf, integer } from './fields.js';
+import { count, type Fields, fieldsOf, integer } from './fields.js';
 import { type Transport, TRANSPORTS } from './port.js';
 import { SOURCE_LOSSES, type SourceLoss } from './source-address.js';
 
@@ -44,18 +44,18 @@ export function parseAgentStats(fields: Fields): AgentStats {
 function transportStats(fields: Fields): TransportStats {
   const drops = fieldsOf(fields['drops'], 'drops');
   return {
-    flows: integer(fields, 'flows'),
-    accepted: integer(fields, 'accepted'),
-    refused: integer(fields, 'refused'),
-    shed: integer(fields, 'shed'),
-    sourceKept: integer(fields, 'sourceKept'),
+    flows: count(fields, 'flows'),
+    accepted: count(fields, 'accepted'),
+    refused: count(fields, 'refused'),
+    shed: count(fields, 'shed'),
+    sourceKept: count(fields, 'sourceKept'),
     sourceLost: sourceLost(fieldsOf(fields['sourceLost'], 'sourceLost')),
-    sourceRefused: integer(fields, 'sourceRefused'),
-    drops: Object.fromEntries(Object.keys(drops).map((reason) => [reason, integer(drops, reason)])),
+    sourceRefused: count(fields, 'sourceRefused'),
+    drops: Object.fromEntries(Object.keys(drops).map((reason) => [reason, count(drops, reason)])),
   };
 }
 
 function sourceLost(fields: Fields): Record<SourceLoss, number> {
-  const counts = SOURCE_LOSSES.map((loss) => [loss, integer(fields, loss)] as const);
+  const counts = SOURCE_LOSSES.map((loss) => [loss, count(fields, loss)] as const);
   return Object.fromEntries(counts) as Record<SourceLoss, number>;
 }

@@ -1,6 +1,9 @@
 /**
  * Requests to an agent and their answers. Every request ends: with its answer, or with the reason
  * why the channel was closed. An agent that misses a deadline has stopped; its channel is closed.
+ *
+ * An agent of another version is sent, and is heard of, stable messages only (msg/protocol.ts):
+ * other requests are refused here, and whatever else it says is dropped.
  */
 
 import type { Resolution } from '../msg/agent-port.js';
@@ -10,6 +13,8 @@ import { Fd } from '../msg/fd.js';
 import * as linux from '../msg/linux.js';
 import type { ShedCounts } from '../msg/overload.js';
 import {
+  checkVersion,
+  isStable,
   parseToParent,
   PROTOCOL_VERSION,
   type AgentHello,
@@ -23,6 +28,9 @@ import type { Poller } from './poller.js';
 
 /** A request is a few system calls; an agent that needs longer has stopped. */
 const REQUEST_TIMEOUT_MS = 5000;
+
+/** Their answers may be hundreds of kilobytes: of each kind one at a time is asked for. */
+const LONG_ANSWERS: ReadonlySet<string> = new Set<Request['type']>(['flows', 'portStats']);
 
 /** Sent without a number, answered by nothing. */
 type Notice = Extract<ToAgent, { type: 'targets' | 'returnPath' | 'quit' }>;
@@ -75,6 +83,10 @@ export class AgentChannel {
   readonly #channel: Channel;
   readonly #events: AgentEvents;
   readonly #pending = new Map<number, Pending>();
+  /** By kind, the end of the last request that was made: see LONG_ANSWERS. */
+  readonly #lastLong = new Map<string, Promise<unknown>>();
+  /** Why only stable messages can be exchanged. */
+  #foreign: SluiceError | undefined;
   #requests = 0;
   #closedBecause: SluiceError | undefined;
 
@@ -95,13 +107,32 @@ export class AgentChannel {
     return this.#closedBecause !== undefined;
   }
 
-  /** Rejects with the agent's error, or with the reason why the channel was closed. */
+  /**
+   * Rejects with the agent's error, with the reason why the channel was closed, or with
+   * ERR_PROTOCOL_VERSION for what an agent of another version can't be asked.
+   */
   request(
     request: Request,
     fds: readonly number[] = [],
     onPort?: (port: PortBack) => void,
   ): Promise<Reply> {
+    if (!LONG_ANSWERS.has(request.type)) return this.#ask(request, fds, onPort);
+    const before = this.#lastLong.get(request.type) ?? Promise.resolve();
+    const reply = before.then(() => this.#ask(request, fds, onPort));
+    this.#lastLong.set(
+      request.type,
+      reply.catch(() => {}),
+    );
+    return reply;
+  }
+
+  #ask(
+    request: Request,
+    fds: readonly number[],
+    onPort: ((port: PortBack) => void) | undefined,
+  ): Promise<Reply> {
     if (this.#closedBecause !== undefined) return Promise.reject(this.#closedBecause);
+    if (this.#foreign !== undefined && !isStable(request)) return Promise.reject(this.#foreign);
     const number = ++this.#requests;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -115,7 +146,9 @@ export class AgentChannel {
 
   /** Containers behind a port, in answer to `onResolve`. */
   answer(id: number, resolution: Resolution): void {
-    if (!this.isClosed) this.#send({ type: 'targets', id, ...resolution });
+    if (!this.isClosed && this.#foreign === undefined) {
+      this.#send({ type: 'targets', id, ...resolution });
+    }
   }
 
   /** In answer to `onReturnPath`. */
@@ -141,6 +174,7 @@ export class AgentChannel {
     try {
       for (const { message, fds, lostFds } of this.#channel.receive()) {
         try {
+          if (this.#foreign !== undefined && !isStable(message)) continue;
           this.#onMessage(parseToParent(message), lostFds ? [] : fds);
         } finally {
           // Those that found an owner were released to it.
@@ -157,7 +191,10 @@ export class AgentChannel {
   }
 
   #onMessage(message: ToParent, fds: readonly Fd[]): void {
-    if (message.type === 'hello') return this.#events.onGreeted(message);
+    if (message.type === 'hello') {
+      this.#foreign = versionProblem(message);
+      return this.#events.onGreeted(message);
+    }
     if (message.type === 'resolve') return this.#events.onResolve(message.id);
     if (message.type === 'returnPath') return this.#events.onReturnPath(message);
     if (message.type === 'sourceLost') return this.#events.onSourceLost(message);
@@ -204,5 +241,14 @@ export class AgentChannel {
     if (this.#closedBecause !== undefined) return;
     this.close(reason);
     this.#events.onClosed(reason);
+  }
+}
+
+function versionProblem(hello: AgentHello): SluiceError | undefined {
+  try {
+    checkVersion(hello);
+    return undefined;
+  } catch (error) {
+    return error as SluiceError;
   }
 }

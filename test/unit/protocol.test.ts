@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { PortCounters } from '../../src/child/counters.js';
 import { SluiceError } from '../../src/msg/errors.js';
 import { MAX_FLOWS } from '../../src/msg/flows.js';
 import { encodeFrame, FrameDecoder } from '../../src/msg/frame.js';
@@ -13,6 +14,8 @@ import {
   type ToAgent,
   type ToParent,
 } from '../../src/msg/protocol.js';
+import { count } from '../../src/parent/api/count.js';
+import { added } from '../../src/parent/totals.js';
 import { ADD_PORT, FLOW, HELLO, TO_AGENT, TO_PARENT } from './support/messages.js';
 import { rawFrame } from './support/socketpair.js';
 
@@ -148,6 +151,24 @@ test('a flow may come from port 0, and not know its server yet', () => {
   const flows = [{ ...known, client: { ip: '::1', port: 0 } }];
   const message = { type: 'flows', request: 1, total: 1, flows } as const;
   expect(parseToParent(message)).toStrictEqual(message);
+});
+
+test('a port may have moved more bytes than a double holds exactly, and is counted on', () => {
+  const counters = new PortCounters();
+  counters.in.bytes = Number.MAX_SAFE_INTEGER;
+  counters.in.bytes += 65_536;
+  const ports = [{ stats: counters.stats(1, 0) }];
+  const message = { type: 'portStats', request: 1, ports } as const;
+  const [received] = new FrameDecoder().push(encodeFrame(message));
+  expect(parseToParent(received)).toEqual(message);
+  const doubled = added(counters.stats(1, 0), counters.stats(1, 0));
+  expect(doubled.bytesIn).toBe(2 ** 54 + 131_070);
+  expect(count.parse(doubled.bytesIn)).toBe(doubled.bytesIn);
+  for (const none of [-1, 0.5, Infinity, NaN]) {
+    expect(count.safeParse(none).success).toBe(false);
+    const stats = { ...counters.stats(1, 0), bytesIn: none };
+    expect(() => parseToParent({ ...message, ports: [{ stats }] })).toThrow('an integer of 0');
+  }
 });
 
 test('the number of fds is read from any message, valid or not', () => {

@@ -108,10 +108,12 @@ export class TcpPump implements Pump {
     const received = libc.recv(source, shared.address, COPY_BYTES, 0);
     if (received <= 0) return this.#sourceSaid(received);
     if (received === COPY_BYTES) {
-      this.#momentum++;
-      if (this.#momentum >= STREAM_MOMENTUM) this.#isStreaming = true;
+      // Without a pipe a stream goes on here: what it copies must not take longer to be forgotten.
+      this.#momentum = Math.min(this.#momentum + 1, STREAM_MOMENTUM);
+      if (this.#momentum === STREAM_MOMENTUM) this.#isStreaming = true;
     } else {
       this.#momentum = 0;
+      this.#isStreaming = false;
       if (!this.untilDry) this.readable = false;
       this.#isAtEnd = this.hungUp && !this.untilDry;
     }

@@ -120,8 +120,7 @@ export class UdpForwarder implements Forwarder {
 
   /** When `refresh` was called last: wrong if the timeouts have changed since. */
   refreshedAt(session: Session): number {
-    const { delayMs } = session.phase === 'unreplied' ? this.#unreplied : this.#replied;
-    return session.deadline - delayMs;
+    return (session.phase === 'unreplied' ? this.#unreplied : this.#replied).setAt(session);
   }
 
   flowsOf(id: number): readonly Session[] {

@@ -2,8 +2,8 @@
 import * as z from 'zod';
 import { FLOW_STATES } from '../../msg/flows.js';
 import type { PortFlows } from '../snapshot.js';
+import { count } from './count.js';
 
-const count = z.int().nonnegative();
 const address = z.object({ ip: z.string(), port: z.int().min(0).max(65535) });
 
 const flowSchema = z.object({

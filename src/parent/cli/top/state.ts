@@ -1,7 +1,7 @@
 /** What the bus tells once a second. The keys are those of `--json`: documented in docs/top.md. */
 import * as z from 'zod';
+import { count } from '../../api/count.js';
 
-const count = z.int().nonnegative();
 const counts = z.record(z.string(), count);
 
 const portStatsSchema = z.object({
