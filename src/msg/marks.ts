@@ -14,3 +14,10 @@ export const OUT_MARK = 0x53000000;
 export const CT_MARK = 0x54000000;
 /** On the same connections' packets over lo: the sockets of servers there take it from the SYN. */
 export const LOCAL_MARK = 0x55000000;
+
+/**
+ * Sources of the echo requests that find out whether foreign addresses come back from a container.
+ * Nobody has them: the dummy address of RFC 7600, and one of the discard prefix of RFC 6666.
+ */
+export const CANARY_IPV4 = '192.0.0.8';
+export const CANARY_IPV6 = '100::8';

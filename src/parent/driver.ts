@@ -35,8 +35,8 @@ import { Protos } from './protos.js';
 import { resolveDial } from './resolve.js';
 import { findReturnPath } from './return-path/return-path.js';
 import type { PortFlows, Snapshot } from './snapshot.js';
-import { setUpSourceAddressing, type SourceAddressing } from './source-address/set-up.js';
-import { NOT_SET_UP, sourceIPInfo, SWITCHED_OFF } from './source-ip-info.js';
+import { SourceAddresses } from './source-address/source-addresses.js';
+import { sourceIPInfo } from './source-ip-info.js';
 import { StateFile } from './state.js';
 import { added } from './totals.js';
 import { aborted } from './aborted.js';
@@ -99,10 +99,11 @@ export class Driver implements ParentDriver {
   #run: Run | undefined;
   #hasResumed = false;
   #isLeaving = false;
-  #sources: Promise<SourceAddressing> = Promise.resolve(NOT_SET_UP);
+  readonly #sources: SourceAddresses;
 
   constructor(options: DriverOptions = {}) {
     this.#options = options;
+    this.#sources = new SourceAddresses(sourceIPOf(options) === 'require');
     this.#agentCount = agentCount(options);
     this.#emit = options.onEvent ?? (() => {});
     this.#protos = new Protos(options.childHostIP === 'tap' ? TAP_PROTOS : PROTOS);
@@ -165,8 +166,8 @@ export class Driver implements ParentDriver {
     const serving = this.#run?.agents.servingNow ?? [];
     const stats = serving.map((agent) => agent.stats().catch(() => []));
     const policy = sourceIPOf(this.#options);
-    const sources = await this.#sources;
-    return sourceIPInfo(this.#protos.list, policy, sources, (await Promise.all(stats)).flat());
+    const now = await this.#sources.now();
+    return sourceIPInfo(this.#protos.list, policy, now, (await Promise.all(stats)).flat());
   }
 
   /** How everything stands. */
@@ -199,16 +200,18 @@ export class Driver implements ParentDriver {
       await this.#resume(run);
       using _ = watchNetworkHelper(cctx, run.poller, this.#emit);
       initComplete();
+      this.#sources.watch({ ...run, child: cctx, emit: this.#emit });
       await aborted(quit);
     } finally {
       this.#run = undefined;
       this.#table.close();
       if (this.#isLeaving) {
+        await this.#sources.leave();
         await run.agents.leave();
         run.state?.flush();
       } else {
         await run.agents.close();
-        await (await this.#sources).undo();
+        await this.#sources.undo();
         run.state?.discard();
       }
       await run.poller.close();
@@ -233,9 +236,10 @@ export class Driver implements ParentDriver {
       calls: {
         resolve: (id, agentPid) =>
           this.#table.noted(id, resolveDial(this.#table.specOf(id), agentPid, resolver)),
-        findReturnPath: ({ id, target, client }) => {
+        findReturnPath: async ({ id, target, client }) => {
           const spec = this.#table.specOf(id);
           const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
+          await this.#sources.settled();
           return findReturnPath({ child, target: { ...target, transport }, client });
         },
         onSourceLost: (lost) => this.#observer.onSourceLost(lost),
@@ -268,7 +272,7 @@ export class Driver implements ParentDriver {
     for (const port of served) await this.#reporting(() => this.#table.takeBack(port));
     const started = agents.start(this.#options.replaceWithinMs !== undefined);
     // Beside the agent's start, which takes longer.
-    this.#sources = this.#sourcesIn(place);
+    this.#sources.setUp(place, this.#options.early);
     await started;
     const there = new Set(this.#table.list().map(({ id }) => id));
     for (const port of noted?.ports ?? []) {
@@ -281,19 +285,11 @@ export class Driver implements ParentDriver {
     this.#emit({ type: 'driverResumed', ports: this.#table.list().length, isReload });
   }
 
-  async #sourcesIn(place: AgentPlace): Promise<SourceAddressing> {
-    if (!place.bearsClients) return SWITCHED_OFF;
-    const early = this.#options.early?.takeSources();
-    return early ?? setUpSourceAddressing(place.child, undefined, place.udpTimeouts);
-  }
-
   async #prepare(agent: AgentProcess, slot: number, place: AgentPlace): Promise<void> {
     this.#protos.agents = agent.transports;
     await agent.setUdpTimeouts(place.udpTimeouts);
     await agent.setLimits(limitsOf(this.#options, this.#agentCount, slot));
-    const { ipv4, ipv6 } = await this.#sources;
-    const isRequired = sourceIPOf(this.#options) === 'require';
-    await agent.setSourcePolicy({ ipv4, ipv6, isRequired });
+    await agent.setSourcePolicy(await this.#sources.policy());
     for (const failure of await this.#table.handOver(agent, slot)) {
       this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
     }

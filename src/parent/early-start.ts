@@ -17,10 +17,10 @@ export class EarlyStart {
   #sources: Promise<SourceAddressing> | undefined;
 
   constructor(place: AgentPlace) {
-    const { child, bearsClients, udpTimeouts } = place;
+    const { child, bearsClients } = place;
     this.#place = place;
     this.#spawned = spawnAgent(child, bearsClients).catch(() => undefined);
-    if (bearsClients) this.#sources = setUpSourceAddressing(child, undefined, udpTimeouts);
+    if (bearsClients) this.#sources = setUpSourceAddressing(child);
   }
 
   /** Else it is to be ended before anything else is begun in the namespaces: it undoes its rules. */

@@ -20,18 +20,18 @@ export const LOCAL_SERVERS =
 export function sourceIPInfo(
   published: readonly Proto[],
   policy: SourceIP,
-  { ipv4, ipv6, reason = '' }: SourceAddressing,
+  { ipv4, ipv6, reason = '', lacks = {} }: SourceAddressing,
   stats: readonly AgentStats[],
 ): SourceIPInfo {
   const state = (kept: boolean): SourceIPState => (kept ? { kept } : { kept, reason });
   const [v4, v6] = [state(ipv4), state(ipv6)];
   const states: Readonly<Partial<Record<Proto, SourceIPState>>> = {
-    tcp4: v4,
-    tcp6: v6,
-    udp4: outside(v4),
-    udp6: outside(v6),
+    tcp4: but(v4, lacks.all),
+    tcp6: but(v6, lacks.all),
+    udp4: but(v4, LOCAL_SERVERS, lacks.all, lacks.udp),
+    udp6: but(v6, LOCAL_SERVERS, lacks.all, lacks.udp),
     sctp4: ipv4 ? { kept: false, reason: NO_FOREIGN_IPV4 } : v4,
-    sctp6: outside(v6),
+    sctp6: but(v6, LOCAL_SERVERS, lacks.all),
   };
   const protos = Object.fromEntries(
     published.flatMap((proto) => (states[proto] === undefined ? [] : [[proto, states[proto]]])),
@@ -45,8 +45,9 @@ export function sourceIPInfo(
   return { policy, protos, flows: { kept, without: Object.fromEntries(lost), refused } };
 }
 
-function outside(state: SourceIPState): SourceIPState {
-  return state.kept ? { ...state, except: LOCAL_SERVERS } : state;
+function but(state: SourceIPState, ...exceptions: (string | undefined)[]): SourceIPState {
+  const except = exceptions.filter((one) => one !== undefined).join('; ');
+  return state.kept && except !== '' ? { ...state, except } : state;
 }
 
 function sum(counts: readonly number[]): number {
@@ -54,5 +55,5 @@ function sum(counts: readonly number[]): number {
 }
 
 function without(reason: string): SourceAddressing {
-  return { ipv4: false, ipv6: false, reason, via: 'none', undo: async () => {} };
+  return { ipv4: false, ipv6: false, reason, via: 'none', parts: [], undo: async () => {} };
 }

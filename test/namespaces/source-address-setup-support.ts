@@ -19,8 +19,11 @@ export async function stateOf(child: Namespace): Promise<Record<string, string>>
   const commands = {
     // The empty tables of iptables-nft, which are of other families, stay.
     nft: ['nft', 'list', 'tables', 'inet'],
+    table: ['sh', '-c', 'nft -t list table inet sluice || true'],
     mangle: ['iptables', '-t', 'mangle', '-S'],
     mangle6: ['ip6tables', '-t', 'mangle', '-S'],
+    nat: ['iptables', '-t', 'nat', '-S'],
+    nat6: ['ip6tables', '-t', 'nat', '-S'],
     rules: ['ip', '-4', 'rule'],
     rules6: ['ip', '-6', 'rule'],
     routes: ['ip', '-4', 'route', 'show', 'table', 'all'],

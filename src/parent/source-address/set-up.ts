@@ -1,27 +1,29 @@
 /** Prepares the child's network namespace for an agent that connects from the clients' addresses. */
 
 import type { ChildContext } from '../../msg/port.js';
-import { DEFAULT_UDP_TIMEOUTS } from '../../msg/udp-timeouts.js';
 import { systemPath } from '../nsenter.js';
-import { pause } from '../pause.js';
-import { extendConntrack } from './conntrack.js';
 import type { Failures } from './failures.js';
-import { type Firewall, removeFirewall, setUpFirewall } from './firewall.js';
-import { removeRouting, setUpRouting } from './routing.js';
+import { type FirewallKind, type Lacks, setUpFirewall } from './firewall.js';
+import type { Part } from './part.js';
+import { Routing } from './routing.js';
 import { FAMILIES } from './rules.js';
-import { restoreSysctls, setUpSysctls } from './sysctls.js';
+import { Sysctls } from './sysctls.js';
 import { Tools } from './tools.js';
 
-/** Until what people wait for has started. */
-const CONNTRACK_PAUSE_MS = 1000;
-
-export interface SourceAddressing {
-  /** The agent may connect from IPv4 addresses of others, and the replies reach it. */
+/** For which families the agent may connect from addresses of others. */
+export interface KeptFamilies {
   readonly ipv4: boolean;
   readonly ipv6: boolean;
   /** For people: why one of them is false. */
   readonly reason?: string;
-  readonly via: Firewall | 'none';
+}
+
+export interface SourceAddressing extends KeptFamilies {
+  readonly via: FirewallKind | 'none';
+  /** For people: what goes without although the addresses are kept. */
+  readonly lacks?: Lacks;
+  /** What was set up; empty where no family can be served. */
+  readonly parts: readonly Part[];
   /** Takes away what was set up. Never rejects, not even when the namespace is gone. */
   undo(): Promise<void>;
 }
@@ -32,47 +34,39 @@ export interface SourceAddressing {
  * family can be served.
  *
  * @param path where to find ip, nft or iptables, and nsenter
- * @param udpTimeouts of the agent's sessions
  */
 export async function setUpSourceAddressing(
   child: ChildContext,
   path = systemPath(),
-  udpTimeouts = DEFAULT_UDP_TIMEOUTS,
 ): Promise<SourceAddressing> {
   const tools = new Tools(child, path);
-  const [firewall, routing, sysctls] = await Promise.all([
+  const [routing, sysctls] = [new Routing(tools), new Sysctls(tools)];
+  const [{ firewall, failures }, routed, set] = await Promise.all([
     setUpFirewall(tools),
-    setUpRouting(tools),
-    setUpSysctls(tools),
+    routing.put(),
+    sysctls.put(),
   ]);
-  // Only now is conntrack sure to be there: the rules load it. And nobody waits for this: it is done
-  // long before a session is as old.
-  const over = new AbortController();
-  const extended = pause(CONNTRACK_PAUSE_MS, over.signal).then(() =>
-    over.signal.aborted ? undefined : extendConntrack(tools, udpTimeouts),
-  );
   const undo = async () => {
-    over.abort();
-    await Promise.all([
-      extended.then((undoConntrack) => undoConntrack?.()),
-      firewall.via === 'none' ? undefined : removeFirewall(tools, firewall.via),
-      removeRouting(tools),
-      restoreSysctls(tools, sysctls, routing.leftover),
-    ]);
+    await Promise.all([firewall?.remove(), routing.remove(), sysctls.remove(routing.hasLeftover)]);
   };
-  const failures = merge([routing.failures, firewall.failures, sysctls.failures]);
-  const [ipv4, ipv6] = [failures.ipv4 === undefined, failures.ipv6 === undefined];
-  const reason = reasonOf(failures);
-  if (ipv4 || ipv6) {
-    return { ipv4, ipv6, ...(reason !== undefined && { reason }), via: firewall.via, undo };
+  const kept = keptWith([routed, failures, set]);
+  if (firewall !== undefined && (kept.ipv4 || kept.ipv6)) {
+    const { via, lacks } = firewall;
+    return { ...kept, via, lacks, parts: [firewall, routing, sysctls], undo };
   }
   await undo();
-  return { ipv4, ipv6, ...(reason !== undefined && { reason }), via: 'none', undo: async () => {} };
+  return { ...kept, via: 'none', parts: [], undo: async () => {} };
 }
 
-/** The first failure of each family. */
-function merge(steps: readonly Failures[]): Failures {
-  return steps.reduceRight((merged, failures) => ({ ...merged, ...failures }), {});
+/** The first failure of each family is its reason. */
+export function keptWith(steps: readonly Failures[]): KeptFamilies {
+  const failures = steps.reduceRight<Failures>((merged, one) => ({ ...merged, ...one }), {});
+  const reason = reasonOf(failures);
+  return {
+    ipv4: failures.ipv4 === undefined,
+    ipv6: failures.ipv6 === undefined,
+    ...(reason !== undefined && { reason }),
+  };
 }
 
 function reasonOf(failures: Failures): string | undefined {

@@ -14,6 +14,8 @@ export interface Outcome {
   readonly stdout: string;
   /** What the program wrote to standard error, or why it did not run; undefined on success. */
   readonly failure: string | undefined;
+  /** False when the program did not run to its end. */
+  readonly hasRun: boolean;
 }
 
 export interface RunOptions {
@@ -55,14 +57,19 @@ export class Tools {
         },
         (error, stdout, stderr) => {
           const failure = error === null ? undefined : describe(error, stderr);
-          resolve({ stdout, failure });
+          const hasRun = error === null || typeof error.code === 'number';
+          resolve({ stdout, failure, hasRun });
         },
       );
       // A program that ends without reading its input says why by its exit code.
       child.stdin?.on('error', () => {}).end(options.input);
     });
     // Where no process can be made, some errnos are thrown.
-    return outcome.catch((error: unknown) => ({ stdout: '', failure: messageOf(error) }));
+    return outcome.catch((error: unknown) => ({
+      stdout: '',
+      failure: messageOf(error),
+      hasRun: false,
+    }));
   }
 }
 
