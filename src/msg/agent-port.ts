@@ -29,7 +29,10 @@ export interface AgentPort {
 export interface Resolution {
   /** Containers, to be dialled before the port's own addresses. May be empty. */
   readonly targets: readonly Address[];
-  /** The port's own addresses are an engine's proxy's, which hides clients: they are never dialled. */
+  /**
+   * The engine or its proxy holds the port's own addresses. The agent must never dial them: the
+   * server would see the proxy's address. Without targets, flows are refused and the agent asks again.
+   */
   readonly isProxied: boolean;
   /** 127.0.0.1 and ::1 lead to the same server: either may be dialled first. */
   readonly isDualStack: boolean;

@@ -29,6 +29,7 @@ export const SO_LINGER = 13;
 export const SO_PEERCRED = 17;
 export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
+export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_MEMINFO = 55;
 /** Index of its u32: bytes that were sent and not acknowledged, and what they take in memory. */
@@ -94,6 +95,7 @@ export const SPLICE_F_NONBLOCK = 2;
 
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
+export const F_GETFL = 3;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 /** Bytes in a socket's send queue that the peer hasn't acknowledged. */

@@ -2,8 +2,9 @@
 
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
 import type { Resolution } from '../msg/agent-port.js';
+import { type Address, formatAddress } from '../msg/sockaddr.js';
 import { dialAddresses, isLoopback } from './dial.js';
-import type { DnatResolver } from './dnat/resolver.js';
+import type { DnatResolver, Origin } from './dnat/resolver.js';
 import { boundAddresses } from './proc-net.js';
 
 /** Never rejects. `agentPid` is a process in the network namespace; `spec` may be gone by now. */
@@ -13,21 +14,39 @@ export async function resolveDial(
   resolver: DnatResolver,
 ): Promise<Resolution> {
   if (spec === undefined) return { targets: [], isProxied: false, isDualStack: false };
-  const transport = transportOf(spec.proto);
-  const queries = dialAddresses(spec)
-    .filter(({ ip }) => isLoopback(ip))
-    .map(({ ip, port }) => ({ proto: transport, ip, port }));
-  const [targets, containers] = await Promise.all([
-    Promise.all(queries.map((query) => resolver.resolve(query))).then((found) => found.flat()),
-    Promise.all(queries.map((query) => resolver.proxiedContainer(query))),
-  ]);
-  const isProxied = targets.some((target) =>
-    containers.some((one) => one?.ip === target.ip && one.port === target.port),
-  );
+  const { targets, isHeld, hasChoice } = await findTargets(spec, resolver);
   // The kernel looks through the connections of the whole machine for it.
-  const isInQuestion = targets.length === 0 && queries.length > 1;
+  const isInQuestion = targets.length === 0 && hasChoice;
+  const transport = transportOf(spec.proto);
   const isDualStack = isInQuestion && (await isOneServer(transport, agentPid, spec.childPort));
-  return { targets, isProxied, isDualStack };
+  return { targets: targets.map(({ ip, port }) => ({ ip, port })), isProxied: isHeld, isDualStack };
+}
+
+export interface FoundTarget extends Address {
+  readonly origin: Origin;
+}
+
+export interface FoundTargets {
+  readonly targets: readonly FoundTarget[];
+  /** The engine or its proxy has the port's own addresses. */
+  readonly isHeld: boolean;
+  /** The port has an address of loopback in both families. */
+  readonly hasChoice: boolean;
+}
+
+/** Never rejects. */
+export async function findTargets(spec: Spec, resolver: DnatResolver): Promise<FoundTargets> {
+  const proto = transportOf(spec.proto);
+  const own = dialAddresses(spec).filter(({ ip }) => isLoopback(ip));
+  const found = await Promise.all(own.map(({ ip, port }) => resolver.find({ proto, ip, port })));
+  const targets = found.flatMap((one) =>
+    one.targets.map(({ ip, port }) => ({ ip, port, origin: one.origin })),
+  );
+  return {
+    targets: [...new Map(targets.map((one) => [formatAddress(one), one])).values()],
+    isHeld: found.some(({ isHeld }) => isHeld),
+    hasChoice: own.length > 1,
+  };
 }
 
 /**

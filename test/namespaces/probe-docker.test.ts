@@ -86,7 +86,7 @@ describe.each(NETWORKS)('rootless Docker%s', (_, network) => {
       expect(view).toMatchObject({
         verdict: 'connected',
         published: { spec: { parentPort: port } },
-        inside: [{ ip, port: 80, origin: 'rule', owner: { kind: 'container' } }],
+        inside: [{ ip, port: 80, origin: 'docker-proxy', owner: { kind: 'container' } }],
       });
       expect(view.reason).toBeUndefined();
     });
@@ -119,7 +119,8 @@ describe.each(NETWORKS)('rootless Docker%s', (_, network) => {
     it('has one with nothing on its port of UDP', async () => {
       const { port, ip } = await runContainer(docker, cleanup, 'udp');
       const { inside, reason } = await probe(docker, port, 'udp');
-      expect(inside).toMatchObject([{ ip, transport: 'udp', origin: 'rule', verdict: 'refused' }]);
+      const origin = 'docker-proxy';
+      expect(inside).toMatchObject([{ ip, transport: 'udp', origin, verdict: 'refused' }]);
       expect(reason).toMatchObject({
         code: 'notListening',
         text: `nothing listens on ${ip}:80 in the container`,
@@ -183,7 +184,6 @@ describeWith([needsDocker], 'rootless Docker without rules', () => {
     const { port, ip } = await runContainer(docker, cleanup, 'tcp', ...HTTPD, '-p', '127.0.0.1:80');
     const { inside, reason } = await probe(docker, port);
     expect(inside).toMatchObject([
-      { ip: '127.0.0.1', port, origin: 'port', owner: { kind: 'namespace', bound: ['127.0.0.1'] } },
       { ip, port: 80, origin: 'docker-proxy', verdict: 'refused', owner: { kind: 'container' } },
     ]);
     expect(reason).toMatchObject({ code: 'wrongAddress' });

@@ -1,36 +1,43 @@
-/**
- * Which container docker-proxy serves a port of the child namespace for. dockerd writes no rule for
- * an IPv6 port whose container has IPv4 alone, and the rule of the same port on 127.0.0.1 may be
- * another container's: only the proxy's arguments tell.
- */
+/** The container that docker-proxy serves a port of the child namespace for, by its arguments. */
 
-import { promises as fs } from 'node:fs';
-import type { ChildContext } from '../../msg/port.js';
-import type { Address } from '../../msg/sockaddr.js';
-import type { DnatQuery } from './rule.js';
+import { isLoopback } from '../dial.js';
+import { type Address, familyOf } from '../../msg/sockaddr.js';
+import { AF_INET } from '../../msg/linux.js';
+import { type DnatQuery, parseAddress, parsePort, parseTargetIP } from './rule.js';
 
-const NAME = /(?:^|\/)docker-proxy$/;
+const PROXY = /(?:^|\/)docker-proxy$/;
+/** Up to Docker 20.10: it adds the port to rootlesskit, starts docker-proxy, and lives as long. */
+const WRAPPER = /(?:^|\/)rootlesskit-docker-proxy$/;
 
 export interface DockerProxy {
   readonly proto: string;
+  /** In the child namespace. */
   readonly ip: string;
   readonly port: number;
   readonly container: Address;
 }
 
-/** Every docker-proxy in the child's network namespace. Never rejects. */
-export async function readDockerProxies({ pid, netnsPath }: ChildContext): Promise<DockerProxy[]> {
-  const namespace = await inodeOf(netnsPath ?? `/proc/${pid}/ns/net`);
-  if (namespace === undefined) return [];
-  const names = await fs.readdir('/proc').catch(() => []);
-  const proxies = names
-    .filter((name) => /^\d+$/.test(name))
-    .map(async (name) => {
-      const [file = '', ...args] = await argumentsOf(name);
-      if (!NAME.test(file)) return [];
-      return (await inodeOf(`/proc/${name}/ns/net`)) === namespace ? [proxyFrom(args)] : [];
-    });
-  return (await Promise.all(proxies)).flat();
+export function isDockerProxy(program: string): boolean {
+  return PROXY.test(program) || WRAPPER.test(program);
+}
+
+/** Undefined where the arguments name no address that a container can have. */
+export function parseDockerProxy(
+  program: string,
+  args: readonly string[],
+): DockerProxy | undefined {
+  const valueOf = (option: string) => args[args.indexOf(option) + 1] ?? '';
+  const ip = parseAddress(valueOf('-host-ip'));
+  const port = parsePort(valueOf('-host-port'));
+  const containerIP = parseTargetIP(valueOf('-container-ip'));
+  const containerPort = parsePort(valueOf('-container-port'));
+  if (!ip || !port || !containerIP || !containerPort) return undefined;
+  return {
+    proto: valueOf('-proto'),
+    ip: WRAPPER.test(program) ? insideOf(ip) : ip,
+    port,
+    container: { ip: containerIP, port: containerPort },
+  };
 }
 
 /** The container that `query` is a proxy's address for. */
@@ -42,27 +49,8 @@ export function containerOf(
     ?.container;
 }
 
-function proxyFrom(args: readonly string[]): DockerProxy {
-  return {
-    proto: valueOf(args, '-proto'),
-    ip: valueOf(args, '-host-ip'),
-    port: Number(valueOf(args, '-host-port')),
-    container: {
-      ip: valueOf(args, '-container-ip'),
-      port: Number(valueOf(args, '-container-port')),
-    },
-  };
-}
-
-function valueOf(args: readonly string[], option: string): string {
-  return args[args.indexOf(option) + 1] ?? '';
-}
-
-/** Empty for a process that has ended or is another user's. */
-async function argumentsOf(pid: string): Promise<string[]> {
-  return (await fs.readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-}
-
-async function inodeOf(path: string): Promise<number | undefined> {
-  return (await fs.stat(path).catch(() => undefined))?.ino;
+/** The childIP for a wrapper's address of the host. */
+function insideOf(hostIP: string): string {
+  if (isLoopback(hostIP)) return hostIP;
+  return familyOf(hostIP) === AF_INET ? '127.0.0.1' : '::1';
 }

@@ -1,13 +1,17 @@
 /**
- * Where the container engine's DNAT rules send what is published on a childIP: the containers' own
- * addresses, as an agent can dial them.
+ * The containers behind a childIP, at addresses that an agent can dial. There are two sources.
+ *
+ * docker-proxy's arguments come first: it runs as long as the port is published and holds the very
+ * socket, and there is none for a container that has gone. The engine's DNAT rules tell the same,
+ * but later, not with `--iptables=false`, and stale ones can lie in front of them. They count where
+ * no proxy has the port: without the userland proxy, and for other engines.
  */
 
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
 import { systemPath } from '../nsenter.js';
-import { containerOf, readDockerProxies, type DockerProxy } from './docker-proxy.js';
+import { Engine, type Holder } from './engine.js';
 import { Latest } from './latest.js';
 import { readRules } from './reading.js';
 import { type DnatQuery, type DnatRule, targetsOf } from './rule.js';
@@ -19,8 +23,20 @@ import { runnerIn } from './tools.js';
  */
 const TIME_LIMIT_MS = 5000;
 
-const IPV6_LOOPBACK = '::1';
-const IPV4_LOOPBACK = '127.0.0.1';
+/** For the rule or the proxy of a port that dockerd holds. An agent holds the flow 0.5 s longer. */
+const ENGINE_TIME_LIMIT_MS = 2500;
+/** After a reading without a rule, doubled each time: programs cost more than a look at processes. */
+const FIRST_PAUSE_MS = 50;
+
+export type Origin = 'docker-proxy' | 'rule';
+
+export interface Found {
+  /** Best first; may be empty. */
+  readonly targets: readonly Address[];
+  readonly origin: Origin;
+  /** dockerd or docker-proxy has the query's own address. */
+  readonly isHeld: boolean;
+}
 
 export interface DnatResolverOptions {
   /** Called once for each tool that fails. */
@@ -37,7 +53,7 @@ export class DnatResolver {
   readonly #timeLimitMs: number;
   readonly #reported = new Set<string>();
   readonly #rules: Latest<DnatRule[]>;
-  readonly #proxies: Latest<DockerProxy[]>;
+  readonly #engine: Engine;
 
   constructor(child: ChildContext, options: DnatResolverOptions = {}) {
     this.#child = child;
@@ -45,31 +61,43 @@ export class DnatResolver {
     this.#path = options.path ?? systemPath();
     this.#timeLimitMs = options.timeLimitMs ?? TIME_LIMIT_MS;
     this.#rules = new Latest(() => this.#read());
-    this.#proxies = new Latest(() => readDockerProxies(child));
+    this.#engine = new Engine(child);
   }
 
   /**
-   * Containers' addresses behind `query.ip`, best first; none where there is no rule, or no reading
-   * the rules. `::1` without a rule takes that of 127.0.0.1 if docker-proxy confirms that it is the
-   * same container's: dockerd writes none for an IPv6 port whose container has IPv4 alone. Never
+   * At once, unless dockerd holds the address and neither a rule nor a proxy is there yet. Never
    * rejects.
    */
+  async find(query: DnatQuery): Promise<Found> {
+    const holder = await this.#engine.holderOf(query);
+    if (holder !== undefined) return this.#findHeld(query, holder);
+    return { targets: await this.resolve(query), origin: 'rule', isHeld: false };
+  }
+
+  /** Where the rules lead; none where there is no rule, or no reading the rules. Never rejects. */
   async resolve(query: DnatQuery): Promise<Address[]> {
-    const rules = await this.#rules.get();
-    const targets = targetsOf(rules, query);
-    if (targets.length > 0 || query.ip !== IPV6_LOOPBACK) return targets;
-    return this.#confirmed(targetsOf(rules, { ...query, ip: IPV4_LOOPBACK }), query);
+    return targetsOf(await this.#rules.get(), query);
   }
 
-  /** The container that docker-proxy serves at the query's address. Never rejects. */
-  async proxiedContainer(query: DnatQuery): Promise<Address | undefined> {
-    return containerOf(await this.#proxies.get(), query);
-  }
-
-  async #confirmed(targets: readonly Address[], query: DnatQuery): Promise<Address[]> {
-    if (targets.length === 0) return [];
-    const container = await this.proxiedContainer(query);
-    return targets.filter(({ ip, port }) => ip === container?.ip && port === container.port);
+  async #findHeld(query: DnatQuery, first: Holder): Promise<Found> {
+    const deadline = performance.now() + ENGINE_TIME_LIMIT_MS;
+    const rules = new Repeated(() => this.resolve(query));
+    let holder: Holder | undefined = first;
+    do {
+      if (holder.container !== undefined) {
+        return { targets: [holder.container], origin: 'docker-proxy', isHeld: true };
+      }
+      const next = this.#engine.nextHolderOf(query);
+      // A socket that doesn't listen yet has no rule yet.
+      if (holder.isListening) await Promise.race([next, rules.reading() ?? next]);
+      if (rules.found.length > 0) break;
+      holder = await next;
+      // The container didn't start, or the port is being removed.
+      if (holder === undefined) {
+        return { targets: await this.resolve(query), origin: 'rule', isHeld: false };
+      }
+    } while (performance.now() < deadline);
+    return { targets: rules.found, origin: 'rule', isHeld: true };
   }
 
   async #read(): Promise<DnatRule[]> {
@@ -86,5 +114,31 @@ export class DnatResolver {
     if (this.#reported.has(tool)) return;
     this.#reported.add(tool);
     this.#onProblem(problem);
+  }
+}
+
+/** A reading that is made again, after pauses that double, until it finds something. */
+class Repeated {
+  found: readonly Address[] = [];
+  readonly #read: () => Promise<readonly Address[]>;
+  #running: Promise<void> | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  #readAt = 0;
+
+  constructor(read: () => Promise<readonly Address[]>) {
+    this.#read = read;
+  }
+
+  /** The end of the one that runs, or of the next one if it is due. */
+  reading(): Promise<void> | undefined {
+    if (performance.now() >= this.#readAt) this.#running ??= this.#once();
+    return this.#running;
+  }
+
+  async #once(): Promise<void> {
+    this.found = await this.#read();
+    this.#readAt = performance.now() + this.#pauseMs;
+    this.#pauseMs *= 2;
+    this.#running = undefined;
   }
 }

@@ -9,7 +9,7 @@ import type { ApiClient } from '../api/client.js';
 import { dialAddresses } from '../dial.js';
 import { DnatResolver } from '../dnat/resolver.js';
 import { childContextOf } from '../launcher/state-dir.js';
-import { resolveDial } from '../resolve.js';
+import { findTargets } from '../resolve.js';
 import { type Answer, probeInside } from './inside.js';
 import type { Owner } from './owner.js';
 import { probe } from './probe.js';
@@ -99,23 +99,11 @@ interface Way extends Address {
   readonly origin: Origin;
 }
 
-/** As the agent goes: to what rules name, and to the port's own addresses unless those are a proxy's. */
+/** The agent's way: to the targets, and to the port's own addresses unless the engine holds those. */
 async function waysOf(spec: Spec, child: ChildContext): Promise<Way[]> {
-  const resolver = new DnatResolver(child);
-  const own = dialAddresses(spec);
-  const { targets, isProxied } = await resolveDial(spec, child.pid, resolver);
-  const rules = targets.map((target) => ({ ...target, origin: 'rule' }) as const);
-  if (isProxied) return rules;
-  const proto = transportOf(spec.proto);
-  const queries = own.map((address) => ({ proto, ...address }));
-  const proxied = await Promise.all(queries.map((query) => resolver.proxiedContainer(query)));
-  return [
-    ...rules,
-    ...own.map((address) => ({ ...address, origin: 'port' }) as const),
-    ...proxied.flatMap((address) =>
-      address === undefined ? [] : ({ ...address, origin: 'docker-proxy' } as const),
-    ),
-  ];
+  const { targets, isHeld } = await findTargets(spec, new DnatResolver(child));
+  if (isHeld) return [...targets];
+  return [...targets, ...dialAddresses(spec).map((own) => ({ ...own, origin: 'port' }) as const)];
 }
 
 /** Undefined for a process that is gone. */
