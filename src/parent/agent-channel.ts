@@ -18,10 +18,8 @@ import {
   type ToParent,
 } from '../msg/protocol.js';
 import type { Aborted, Refused, Shed } from '../msg/reports.js';
+import { PATIENCE_S, patience } from './patience.js';
 import type { Poller } from './poller.js';
-
-/** A request is a few system calls; an agent that needs longer has stopped. */
-const REQUEST_TIMEOUT_MS = 5000;
 
 /** Sent without a number, answered by nothing. */
 type Notice = Extract<ToAgent, { type: 'targets' | 'quit' }>;
@@ -46,7 +44,7 @@ interface Pending {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: SluiceError) => void;
   readonly onPort: ((port: PortBack) => void) | undefined;
-  readonly timer: NodeJS.Timeout;
+  readonly patience: Disposable;
 }
 
 export interface AgentEvents {
@@ -94,11 +92,8 @@ export class AgentChannel {
     if (this.#closedBecause !== undefined) return Promise.reject(this.#closedBecause);
     const number = ++this.#requests;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const what = `the agent did not answer ${request.type} within ${REQUEST_TIMEOUT_MS} ms`;
-        this.fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
-      }, REQUEST_TIMEOUT_MS);
-      this.#pending.set(number, { resolve, reject, onPort, timer });
+      const waiting = patience(PATIENCE_S, () => this.#giveUp(number, request.type));
+      this.#pending.set(number, { resolve, reject, onPort, patience: waiting });
       this.#send({ ...request, request: number }, fds);
     });
   }
@@ -164,7 +159,7 @@ export class AgentChannel {
   #settle(number: number): Pending | undefined {
     const pending = this.#pending.get(number);
     this.#pending.delete(number);
-    clearTimeout(pending?.timer);
+    pending?.patience[Symbol.dispose]();
     return pending;
   }
 
@@ -180,6 +175,19 @@ export class AgentChannel {
   #watchWrites(): void {
     const interest = this.#channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
     this.#poller.modify(this.#channel.fd, interest);
+  }
+
+  /** What has come, before somebody decides that nothing did. */
+  readOnce(): void {
+    if (!this.isClosed) this.#onEvents();
+  }
+
+  /** For a request that has no answer yet. Its answer may have come, unread. */
+  #giveUp(number: number, asked: string): void {
+    this.readOnce();
+    if (!this.#pending.has(number)) return;
+    const what = `the agent did not answer ${asked} within ${PATIENCE_S} s`;
+    this.fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
   }
 
   /** Gives the agent up. */
