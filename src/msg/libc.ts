@@ -77,10 +77,12 @@ const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
 const $schedYield = native('sched_yield', INT);
 const $getrandom = native('getrandom', SSIZE, POINTER, SIZE, 'uint');
 const $flock = native('flock', INT, FD, INT);
+const $signal = native('signal', POINTER, INT, POINTER);
 const $waitpid = native('waitpid', INT, INT, POINTER, INT);
 // glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
 const $syscall = native('syscall', 'long', 'long', 'long', 'long', 'long', 'long');
 const $poll = lib.func('poll', 'int', [POINTER, 'ulong', 'int']);
+const $memfdCreate = lib.func('memfd_create', 'int', ['str', 'uint']);
 const $getxattr = lib.func('getxattr', SSIZE, ['str', 'str', POINTER, SIZE]);
 const $execve = lib.func('execve', 'int', ['str', 'const char **', 'const char **']);
 
@@ -182,6 +184,10 @@ export const schedSetattr = (attributes: number) =>
 /** Fills up to 256 bytes, and all of them. */
 export const getrandom = (buffer: number, length: number) => checked($getrandom(buffer, length, 0));
 export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
+/** SIG_IGN of signal(2), for good: execve(2) keeps it. */
+export const ignoreSignal = (signal: number) => $signal(signal, 1);
+/** A file without a name, closed on exec. */
+export const memfdCreate = (name: string) => checked($memfdCreate(name, 1) as number);
 /** Takes note of a child's end without waiting for it. */
 export const reap = (pid: number) => checked($waitpid(pid, 0, WNOHANG));
 export const pidfdOpen = (pid: number) => checked($syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));

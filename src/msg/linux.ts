@@ -69,6 +69,7 @@ export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const SCM_RIGHTS = 1;
 
 export const SHUT_WR = 1;
+export const SHUT_RDWR = 2;
 
 /** struct epoll_event: events, then data. Packed on x86-64 only. */
 export const EPOLL_EVENT_BYTES = arch() === 'x64' ? 12 : 16;
@@ -96,6 +97,8 @@ export const SPLICE_F_NONBLOCK = 2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const F_GETFL = 3;
+export const F_SETFD = 2;
+export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 /** Bytes in a socket's send queue that the peer hasn't acknowledged. */
@@ -114,6 +117,7 @@ export const LOCK_NB = 4;
 /** Errno values that steer forwarding, negative as the libc bindings return them. */
 const { errno } = constants;
 export const EPERM = -errno.EPERM;
+export const EACCES = -errno.EACCES;
 export const EIO = -errno.EIO;
 export const ESRCH = -errno.ESRCH;
 export const EAGAIN = -errno.EAGAIN;

@@ -24,10 +24,8 @@ import {
 } from '../msg/protocol.js';
 import type { Aborted, Refused, Shed } from '../msg/reports.js';
 import type { ReturnPathAnswer, ReturnPathQuestion, SourceLost } from '../msg/source-address.js';
+import { PATIENCE_S, patience } from './patience.js';
 import type { Poller } from './poller.js';
-
-/** A request is a few system calls; an agent that needs longer has stopped. */
-const REQUEST_TIMEOUT_MS = 5000;
 
 /** Their answers may be hundreds of kilobytes: of each kind one at a time is asked for. */
 const LONG_ANSWERS: ReadonlySet<string> = new Set<Request['type']>(['flows', 'portStats']);
@@ -61,7 +59,7 @@ interface Pending {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: SluiceError) => void;
   readonly onPort: ((port: PortBack) => void) | undefined;
-  readonly timer: NodeJS.Timeout;
+  readonly patience: Disposable;
 }
 
 export interface AgentEvents {
@@ -135,11 +133,8 @@ export class AgentChannel {
     if (this.#foreign !== undefined && !isStable(request)) return Promise.reject(this.#foreign);
     const number = ++this.#requests;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const what = `the agent did not answer ${request.type} within ${REQUEST_TIMEOUT_MS} ms`;
-        this.fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
-      }, REQUEST_TIMEOUT_MS);
-      this.#pending.set(number, { resolve, reject, onPort, timer });
+      const waiting = patience(PATIENCE_S, () => this.#giveUp(number, request.type));
+      this.#pending.set(number, { resolve, reject, onPort, patience: waiting });
       this.#send({ ...request, request: number }, fds);
     });
   }
@@ -218,7 +213,7 @@ export class AgentChannel {
   #settle(number: number): Pending | undefined {
     const pending = this.#pending.get(number);
     this.#pending.delete(number);
-    clearTimeout(pending?.timer);
+    pending?.patience[Symbol.dispose]();
     return pending;
   }
 
@@ -234,6 +229,19 @@ export class AgentChannel {
   #watchWrites(): void {
     const interest = this.#channel.wantsWrite ? linux.EPOLLIN | linux.EPOLLOUT : linux.EPOLLIN;
     this.#poller.modify(this.#channel.fd, interest);
+  }
+
+  /** What has come, before somebody decides that nothing did. */
+  readOnce(): void {
+    if (!this.isClosed) this.#onEvents();
+  }
+
+  /** For a request that has no answer yet. Its answer may have come, unread. */
+  #giveUp(number: number, asked: string): void {
+    this.readOnce();
+    if (!this.#pending.has(number)) return;
+    const what = `the agent did not answer ${asked} within ${PATIENCE_S} s`;
+    this.fail(new SluiceError('ERR_AGENT_TIMEOUT', what));
   }
 
   /** Gives the agent up. */

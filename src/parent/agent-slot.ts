@@ -10,14 +10,15 @@ import { uptime } from 'node:process';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { aborted } from './aborted.js';
 import type { AgentProcess } from './agent.js';
+import { PATIENCE_S } from './patience.js';
 import { pause } from './pause.js';
 
 const MIN_LIFE_S = 1;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 const HEARTBEAT_MS = 1000;
-/** In heartbeats, not in time: a machine that was suspended must not count as an agent's silence. */
-const MOST_UNANSWERED = 5;
+/** In heartbeats, not in time: see patience.ts. */
+const MOST_UNANSWERED = PATIENCE_S;
 /** How long a request waits for an agent that is being replaced. */
 const REQUEST_WAIT_MS = 20_000;
 

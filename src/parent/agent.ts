@@ -3,19 +3,19 @@
 import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { Channel, socketPair } from '../msg/channel.js';
 import { SluiceError } from '../msg/errors.js';
-import { Fd, must } from '../msg/fd.js';
+import { Fd } from '../msg/fd.js';
 import type { Flows } from '../msg/flows.js';
 import * as libc from '../msg/libc.js';
 import type { FlowLimits } from '../msg/overload.js';
-import { kill } from '../msg/pidfd.js';
 import type { Transport } from '../msg/port.js';
 import { MAX_PORTS_PER_MESSAGE, type PortReport } from '../msg/port-stats.js';
-import { checkVersion } from '../msg/protocol.js';
-import type { ReturnPath, ReturnPathQuestion, SourcePolicy } from '../msg/source-address.js';
+import type { SourcePolicy } from '../msg/source-address.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { UdpTimeouts } from '../msg/udp-timeouts.js';
-import { AgentChannel, type AgentEvents, type PortBack, type Reply } from './agent-channel.js';
+import type { AgentChannel, PortBack, Reply } from './agent-channel.js';
+import { doorError } from './agent-door.js';
 import { AGENT_FDS } from './agent-fds.js';
+import { type AgentCalls, greet, type Greeted, killProcess } from './agent-greeting.js';
 import {
   foundProcess,
   type RunningProcess,
@@ -24,12 +24,11 @@ import {
 } from './agent-process.js';
 import type { AgentPlace } from './agent-place.js';
 import type { EarlyStart } from './early-start.js';
+import { PATIENCE_S } from './patience.js';
 import type { Poller } from './poller.js';
 
 /** From the start of nsenter to the agent's hello. So long only for a cold disk or a busy processor. */
-const START_TIMEOUT_MS = 60_000;
-/** For the hello of an agent that runs already. */
-const ADOPT_TIMEOUT_MS = 3000;
+const START_TIMEOUT_S = 60;
 /** From asking it to end to SIGKILL. */
 const STOP_TIMEOUT_MS = 2000;
 
@@ -38,14 +37,7 @@ export interface AgentOptions extends AgentPlace {
   readonly early?: EarlyStart | undefined;
 }
 
-/** What an agent asks and tells by itself. */
-export interface AgentCalls
-  extends Pick<AgentEvents, 'onShed' | 'onRefused' | 'onAborted' | 'onSourceLost'> {
-  /** Finds the DNAT targets of a port. Never rejects. */
-  resolve(id: number, agentPid: number): Promise<Resolution>;
-  /** Finds out whether replies come back from a target. Never rejects. */
-  findReturnPath(question: ReturnPathQuestion): Promise<ReturnPath>;
-}
+export type { AgentCalls };
 
 export class AgentProcess {
   readonly pid: number;
@@ -88,7 +80,7 @@ export class AgentProcess {
   static async #begun(spawned: SpawnedAgent, poller: Poller, calls: AgentCalls) {
     const { process, channel, held } = spawned;
     using _ = held;
-    const greeted = await greet({ process, channel, poller, calls, timeoutMs: START_TIMEOUT_MS });
+    const greeted = await greet({ process, channel, poller, calls, timeoutS: START_TIMEOUT_S });
     const agent = new AgentProcess(process, greeted);
     if (agent.foreign === undefined) return agent;
     await agent.close();
@@ -97,20 +89,40 @@ export class AgentProcess {
 
   /**
    * Becomes the parent of an agent that another parent has left; owns `pidfd` from now on. Rejects
-   * with ERR_AGENT_START when it doesn't answer; it is killed then. With other errors, which are
-   * this process's own, it goes on.
+   * with ERR_AGENT_START when it doesn't answer and ERR_AGENT_DOOR when it can't be entered; it has
+   * ended then. With other errors, which are this process's own, it goes on.
    */
   static async adopt(pidfd: Fd, pid: number, poller: Poller, calls: AgentCalls) {
     using found = pidfd;
     const [ours, theirs] = socketPair();
     using control = ours;
     using inside = theirs;
-    using door = new Channel(takeDoor(found, pid));
-    door.send({ type: 'door', fds: 1 }, [inside.number]);
+    const taken = takeDoor(found);
     const process = foundProcess(pid, new Fd(found.release()), poller);
+    if (taken instanceof SluiceError) {
+      if (taken.code !== 'ERR_AGENT_DOOR') {
+        process.forget();
+        throw taken;
+      }
+      killProcess(process);
+      await process.ended;
+      process.pidfd.close();
+      throw taken;
+    }
+    using door = new Channel(taken);
+    door.send({ type: 'door', fds: 1 }, [inside.number]);
     const channel = new Channel(new Fd(control.release()));
-    const greeted = await greet({ process, channel, poller, calls, timeoutMs: ADOPT_TIMEOUT_MS });
+    const greeted = await greet({ process, channel, poller, calls, timeoutS: PATIENCE_S });
     return new AgentProcess(process, greeted);
+  }
+
+  /** Why a later driver could not take this agent over; undefined where it could. */
+  get doorError(): SluiceError | undefined {
+    if (!this.#process.pidfd.isOpen) return undefined;
+    const taken = takeDoor(this.#process.pidfd);
+    if (taken instanceof SluiceError) return taken.code === 'ERR_AGENT_DOOR' ? taken : undefined;
+    taken.close();
+    return undefined;
   }
 
   /** Hung up or unreachable: what was asked last may or may not have been done. */
@@ -139,9 +151,15 @@ export class AgentProcess {
     return this.#ports.has(id);
   }
 
+  /** An agent that ends meanwhile has no port left either. */
   async removePort(id: number): Promise<void> {
     this.#ports.delete(id);
-    await this.#channel.request({ type: 'removePort', id });
+    try {
+      await this.#channel.request({ type: 'removePort', id });
+    } catch (error) {
+      if (!this.isGone) throw error;
+      await this.ended;
+    }
   }
 
   async setSourcePolicy(policy: SourcePolicy): Promise<void> {
@@ -215,95 +233,19 @@ export class AgentProcess {
   /** Asks it to end, and resolves when the process is gone. */
   async close(): Promise<void> {
     this.#channel.quit();
-    const timer = setTimeout(() => kill(this.#process.pidfd.number), STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => killProcess(this.#process), STOP_TIMEOUT_MS);
     await this.ended;
     clearTimeout(timer);
     this.#channel.close(new SluiceError('ERR_AGENT_CLOSED', 'the driver is closing'));
   }
 }
 
-interface Greeting {
-  readonly process: RunningProcess;
-  readonly channel: Channel;
-  readonly poller: Poller;
-  readonly calls: AgentCalls;
-  readonly timeoutMs: number;
-}
-
-interface Greeted {
-  readonly channel: AgentChannel;
-  readonly ended: Promise<SluiceError>;
-  readonly transports: readonly Transport[];
-  readonly foreign: SluiceError | undefined;
-}
-
-/** Rejects, and kills the process, when it can't be heard or doesn't say hello in time. */
-function greet({ process, channel: raw, poller, calls, timeoutMs }: Greeting): Promise<Greeted> {
-  let lost: SluiceError | undefined;
-  const ended = process.ended.then((end) => explained(end, lost));
-  return new Promise((fulfil, reject) => {
-    const fail = (reason: string) => {
-      channel.close(new SluiceError('ERR_AGENT_START', reason));
-      kill(process.pidfd.number);
-      reject(new SluiceError('ERR_AGENT_START', reason));
-    };
-    const timer = setTimeout(
-      () => fail(`the agent did not say hello within ${timeoutMs} ms`),
-      timeoutMs,
-    );
-    const channel = new AgentChannel(poller, raw, {
-      onGreeted(hello) {
-        clearTimeout(timer);
-        const { transports } = hello;
-        fulfil({ channel, ended, transports, foreign: versionError(() => checkVersion(hello)) });
-      },
-      onResolve(id) {
-        void calls.resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
-      },
-      onReturnPath(question) {
-        const { client, target } = question;
-        void calls
-          .findReturnPath(question)
-          .then((found) => channel.answerReturnPath({ ...found, client, target: target.ip }));
-      },
-      onSourceLost: (lost) => calls.onSourceLost(lost),
-      onShed: (counts) => calls.onShed(counts),
-      onRefused: (refused) => calls.onRefused(refused),
-      onAborted: (aborted) => calls.onAborted(aborted),
-      // The process is on its way out, or no longer makes sense.
-      onClosed(reason) {
-        lost = reason;
-        kill(process.pidfd.number);
-      },
-    });
-    void ended.then((reason) => {
-      clearTimeout(timer);
-      fail(reason.message);
-      process.pidfd.close();
-    });
-  });
-}
-
 function strange(question: string, reply: Reply): SluiceError {
   return new SluiceError('ERR_AGENT_REPLY', `the agent answered ${question} with ${reply.type}`);
 }
 
-function versionError(check: () => void): SluiceError | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    return error as SluiceError;
-  }
-}
-
-/** With what the channel was given up for, which tells more than the signal that followed. */
-function explained(end: SluiceError, lost: SluiceError | undefined): SluiceError {
-  if (lost === undefined || lost.code === 'ERR_AGENT_GONE') return end;
-  return new SluiceError(end.code, `${end.message}: ${lost.message}`, { cause: lost });
-}
-
-function takeDoor(pidfd: Fd, pid: number): Fd {
+/** pidfd_getfd(2), which takes the right to trace the agent: see agent-door.ts. */
+function takeDoor(pidfd: Fd): Fd | SluiceError {
   const number = libc.pidfdGetfd(pidfd.number, AGENT_FDS.doorOutside);
-  return new Fd(must(number, `pidfd_getfd of agent ${pid}`));
+  return number >= 0 ? new Fd(number) : doorError(number);
 }

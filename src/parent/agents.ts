@@ -42,6 +42,7 @@ export class Agents {
   readonly #found: AgentProcess[] = [];
   /** Of another parent, too, and not to go on: of another installation, or too many. */
   readonly #leaving: AgentProcess[] = [];
+  readonly #havingPorts = new Set<AgentProcess>();
   readonly #over = new AbortController();
   #restarts = 0;
   #lastEnd: string | undefined;
@@ -60,9 +61,10 @@ export class Agents {
 
   /**
    * Becomes the parent of agents that run already; returns their ports. Call it before `start`.
-   * Rejects when this process can't, which costs no agent: `leave` them to another attempt.
+   * Rejects when this process can't, which costs no agent: `leave` them to another attempt. Ports
+   * that were removed are taken from them.
    */
-  async adopt(): Promise<PortBack[]> {
+  async adopt(wasRemoved: (id: number) => boolean): Promise<PortBack[]> {
     const { child, early, poller, calls, emit } = this.#options;
     // Where one was started early the namespaces were just being made: nobody left another in there.
     if (early !== undefined) return [];
@@ -71,7 +73,8 @@ export class Agents {
       let agent: AgentProcess | undefined;
       try {
         agent = await AgentProcess.adopt(pidfd, pid, poller, calls);
-        const given = await agent.takeBack();
+        this.#watchPortsOf(agent);
+        const given = await livePorts(agent, wasRemoved);
         const slot = given.length > 0 ? this.#slotFor(agent) : undefined;
         for (const port of given) {
           if (ports.has(port.id)) port.sockets.forEach((socket) => socket.close());
@@ -83,10 +86,28 @@ export class Agents {
           agent?.leave();
           throw error;
         }
-        emit(problem(error, `agent ${pid} could not be taken over: `));
+        // Its end shows when its slot is filled.
+        if (error.code !== 'ERR_AGENT_ENDED') {
+          emit(problem(error, `agent ${pid} could not be taken over: `));
+        }
       }
     }
     return [...ports.values()];
+  }
+
+  /** How many of those that are to serve were not found. Call it after `adopt`. */
+  get missing(): number {
+    return this.#slots.length - this.#found.length;
+  }
+
+  /** Why a later driver could not take over the agents of this one; undefined where it could. */
+  get doorError(): SluiceError | undefined {
+    return this.servingNow.map((agent) => agent.doorError).find((error) => error !== undefined);
+  }
+
+  /** Those that have ports, or are being given them: not those that drain. */
+  get havingPorts(): readonly AgentProcess[] {
+    return [...this.#havingPorts];
   }
 
   /** Resolves once every slot serves. With `anew`, agents that were adopted are replaced and drain. */
@@ -207,6 +228,7 @@ export class Agents {
   }
 
   async #prepared(agent: AgentProcess, slot: number): Promise<AgentProcess> {
+    this.#watchPortsOf(agent);
     try {
       await this.#options.prepare(agent, slot);
       return agent;
@@ -223,7 +245,13 @@ export class Agents {
     return new Set([...serving, ...this.#found, ...this.#leaving, ...this.#draining]);
   }
 
+  #watchPortsOf(agent: AgentProcess): void {
+    this.#havingPorts.add(agent);
+    void agent.ended.then(() => this.#havingPorts.delete(agent));
+  }
+
   async #retire(agent: AgentProcess): Promise<void> {
+    this.#havingPorts.delete(agent);
     this.#draining.add(agent);
     void agent.ended.then(() => this.#draining.delete(agent));
     await agent.drain(this.#options.drainLimitMs).catch((error: unknown) => {
@@ -236,6 +264,18 @@ export class Agents {
   get #isOver(): boolean {
     return this.#over.signal.aborted || hasEnded(this.#life.number);
   }
+}
+
+/** What an agent gives back, but for ports that were removed, which it is to have no more. */
+async function livePorts(
+  agent: AgentProcess,
+  wasRemoved: (id: number) => boolean,
+): Promise<PortBack[]> {
+  const given = await agent.takeBack();
+  const dead = given.filter(({ id }) => wasRemoved(id));
+  for (const socket of dead.flatMap(({ sockets }) => sockets)) socket.close();
+  await Promise.all(dead.map(({ id }) => agent.removePort(id)));
+  return given.filter((port) => !dead.includes(port));
 }
 
 function described({ pid, startedAt }: AgentProcess, state: AgentInfo['state']): AgentInfo {

@@ -19,19 +19,20 @@ import {
   transportOf,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
-import type { UdpTimeouts } from '../msg/udp-timeouts.js';
-import type { AgentOptions, AgentProcess } from './agent.js';
+import type { AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
-import { type AgentPlace, placeIn, type SourceIP, sourceIPOf } from './agent-place.js';
+import { type AgentPlace, placeIn, sourceIPOf } from './agent-place.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
 import { DnatResolver } from './dnat/resolver.js';
+import type { DriverOptions } from './options.js';
 import { watchNetworkHelper } from './network-helper.js';
 import { type EventSink, problem } from './events/event.js';
 import { Observer } from './observer.js';
 import { Poller } from './poller.js';
-import { PortTable, type PortServers } from './ports.js';
+import { type LeftPort, type PortKeeper, PortTable, type PortServers } from './ports.js';
 import { Protos } from './protos.js';
+import { resumePorts } from './resume.js';
 import { resolveDial } from './resolve.js';
 import { findReturnPath } from './return-path/return-path.js';
 import type { PortFlows, Snapshot } from './snapshot.js';
@@ -47,37 +48,17 @@ const TAP_PROTOS = PROTOS.filter((proto) => !proto.endsWith('6'));
 /** For the flows of an agent that is replaced on purpose. */
 const DRAIN_LIMIT_MS = 3_600_000;
 
+const CLOSED_DOORS =
+  'connections will end if this driver is killed, and it can’t be reloaded: its agents can’t be handed over to another one: ';
+
+export type { DriverOptions };
+
 /** What one run of the driver has. */
 interface Run {
   readonly place: AgentPlace;
   readonly poller: Poller;
   readonly agents: Agents;
   readonly state: StateFile | undefined;
-}
-
-export interface DriverOptions extends Pick<AgentOptions, 'early'> {
-  /**
-   * Servers see the client's own address: `keep`, wherever that can work; `require`, or the flow is
-   * refused; `off`, never. Default: keep.
-   */
-  readonly sourceIP?: SourceIP;
-  /** False is another word for `off`. Default: true. */
-  readonly sourceIPTransparent?: boolean;
-  /** Which ChildHostIP engines are told to use. Default: loopback. */
-  readonly childHostIP?: 'loopback' | 'tap';
-  /** Of UDP sessions. Default: 30 s until the first answer, then 180 s. */
-  readonly udpTimeouts?: Partial<UdpTimeouts>;
-  /** How many agents forward, 1 to 64. Default: one for four cores, 8 at most. */
-  readonly agents?: number;
-  /** The most flows at a time, of all ports together and of each; 1 or more. Default: no limit. */
-  readonly maxFlows?: number;
-  readonly maxFlowsPerPort?: number;
-  /** Where the ports are noted for a later parent; without it they are not. */
-  readonly stateDir?: string;
-  /** Agents that run already are replaced, and have so long to finish their flows. */
-  readonly replaceWithinMs?: number;
-  /** Told of everything that happens; must not throw. */
-  readonly onEvent?: EventSink;
 }
 
 /**
@@ -110,9 +91,19 @@ export class Driver implements ParentDriver {
     const servers: PortServers = {
       count: this.#agentCount,
       ask: (request, slot) => this.#agents.ask(request, slot),
-      now: () => this.#run?.agents.servingNow ?? [],
+      now: () => this.#run?.agents.havingPorts ?? [],
     };
-    this.#table = new PortTable(this.#protos, servers, () => this.#run?.state?.changed());
+    const keeper: PortKeeper = {
+      added: (port, sockets) => {
+        this.#run?.state?.added(port);
+        options.keeper?.added(port, sockets);
+      },
+      removed: async (id) => {
+        this.#run?.state?.removed(id);
+        await options.keeper?.removed(id);
+      },
+    };
+    this.#table = new PortTable(this.#protos, servers, keeper);
     this.#observer = new Observer(this.#table, this.#emit);
   }
 
@@ -156,10 +147,22 @@ export class Driver implements ParentDriver {
     return this.#hasResumed;
   }
 
-  /** Agents, ports and what is noted of them stay for a later driver when this one ends. */
-  leave(): void {
+  /**
+   * Agents, ports and what is noted of them stay for a later driver when this one ends. Returns the
+   * ports, with the numbers of their sockets, which are open until then.
+   */
+  leave(): readonly LeftPort[] {
     this.#isLeaving = true;
-    this.#run?.state?.flush();
+    return this.#table.kept();
+  }
+
+  /** Throws ERR_RELOAD where a later driver could not take this one's agents over. */
+  checkLeaving(): void {
+    const cause = this.#run?.agents.doorError;
+    if (cause === undefined) return;
+    const what =
+      'the agents can’t be handed over to another driver, and their connections would end';
+    throw new SluiceError('ERR_RELOAD', `${what}: ${cause.message}; restart the engine instead`);
   }
 
   async #sourceIP(): Promise<SourceIPInfo> {
@@ -208,11 +211,10 @@ export class Driver implements ParentDriver {
       if (this.#isLeaving) {
         await this.#sources.leave();
         await run.agents.leave();
-        run.state?.flush();
       } else {
         await run.agents.close();
         await this.#sources.undo();
-        run.state?.discard();
+        run.state?.remove();
       }
       await run.poller.close();
     }
@@ -255,7 +257,10 @@ export class Driver implements ParentDriver {
       },
       drainLimitMs: replaceWithinMs ?? DRAIN_LIMIT_MS,
     });
-    const current = () => ({ lastId: this.#table.lastId, ports: this.#table.list() });
+    const current = () => {
+      const ports = this.#table.kept().map(({ id, spec }) => ({ id, spec }));
+      return { lastId: this.#table.lastId, ports };
+    };
     const state =
       stateDir === undefined ? undefined : new StateFile(stateDir, child, current, this.#emit);
     return { place, poller, agents, state };
@@ -264,24 +269,29 @@ export class Driver implements ParentDriver {
   async #resume({ place, agents, state }: Run): Promise<void> {
     // What an earlier parent left is not this one's to end before all of it is taken over.
     this.#isLeaving = true;
+    const { held, keeper, replaceWithinMs } = this.#options;
+    const isReload = replaceWithinMs !== undefined;
     const noted = await state?.read();
-    const served = await agents.adopt();
-    this.#hasResumed = noted !== undefined || served.length > 0;
+    const resumed = await resumePorts({
+      table: this.#table,
+      agents,
+      noted,
+      held,
+      emit: this.#emit,
+    });
+    this.#hasResumed = resumed.isAny;
     this.#isLeaving = this.#hasResumed;
-    this.#table.continueAfter(noted?.lastId ?? 0);
-    for (const port of served) await this.#reporting(() => this.#table.takeBack(port));
-    const started = agents.start(this.#options.replaceWithinMs !== undefined);
+    const started = agents.start(isReload);
     // Beside the agent's start, which takes longer.
     this.#sources.setUp(place, this.#options.early);
     await started;
-    const there = new Set(this.#table.list().map(({ id }) => id));
-    for (const port of noted?.ports ?? []) {
-      if (!there.has(port.id)) await this.#reporting(() => this.#table.adoptPort(port));
-    }
+    await resumed.openOthers();
     this.#isLeaving = false;
     state?.write();
+    if (keeper !== undefined) resumed.tell(keeper, isReload);
+    const cause = agents.doorError;
+    if (cause !== undefined) this.#emit(problem(cause, CLOSED_DOORS));
     if (!this.#hasResumed) return;
-    const isReload = this.#options.replaceWithinMs !== undefined;
     this.#emit({ type: 'driverResumed', ports: this.#table.list().length, isReload });
   }
 
@@ -300,14 +310,5 @@ export class Driver implements ParentDriver {
     const status = await adding;
     this.#emit({ type: 'portAdded', port: status.id, spec: status.spec });
     return status;
-  }
-
-  /** One port that can't be had again must not keep the others from it. */
-  async #reporting(takePort: () => unknown): Promise<void> {
-    try {
-      await takePort();
-    } catch (error) {
-      this.#emit(problem(error, 'a port of the last run is lost: '));
-    }
   }
 }

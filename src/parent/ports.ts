@@ -8,6 +8,8 @@
 
 import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
+import * as libc from '../msg/libc.js';
+import * as linux from '../msg/linux.js';
 import { type Manager, type Spec, type Status, transportOf } from '../msg/port.js';
 import type { AgentPort, Resolution } from '../msg/agent-port.js';
 import { validateSpec } from '../msg/spec.js';
@@ -26,12 +28,28 @@ export interface PortServer {
   removePort(id: number): Promise<void>;
 }
 
+/** Keeps ports beyond the end of this process. */
+export interface PortKeeper {
+  /** When it returns, a later driver knows of the port. The sockets stay the caller's. */
+  added(port: Status, sockets: readonly number[]): void;
+  /**
+   * No later driver brings the port back, from the call on. Resolves once its sockets are kept no
+   * more.
+   */
+  removed(id: number): Promise<void>;
+}
+
+/** A port with the numbers of its sockets, which are the table's. */
+export interface LeftPort extends Status {
+  readonly fds: readonly number[];
+}
+
 /** All who forward the ports, each in a slot of its own: 0 and following. */
 export interface PortServers {
   readonly count: number;
   /** Asks all of them, or the one of a slot, and settles when everybody has answered. */
   ask(request: (server: PortServer) => Promise<void>, slot?: number): Promise<void>;
-  /** Those that there are at present. */
+  /** Those that have ports at present, or are being given them. */
   now(): readonly PortServer[];
 }
 
@@ -48,19 +66,20 @@ interface Port {
   state: 'opening' | 'open' | 'closing';
 }
 
+const NOBODY: PortKeeper = { added: () => {}, removed: async () => {} };
+
 export class PortTable implements Manager {
   readonly #protos: Protos;
   readonly #servers: PortServers;
-  readonly #onChanged: () => void;
+  readonly #keeper: PortKeeper;
   readonly #ports = new Map<number, Port>();
   readonly #taken = new TakenAddresses();
   #lastId = 0;
 
-  /** `onChanged` is called after every change of `listPorts`. It must not throw. */
-  constructor(protos: Protos, servers: PortServers, onChanged = () => {}) {
+  constructor(protos: Protos, servers: PortServers, keeper = NOBODY) {
     this.#protos = protos;
     this.#servers = servers;
-    this.#onChanged = onChanged;
+    this.#keeper = keeper;
   }
 
   /** The highest id ever given. */
@@ -107,6 +126,12 @@ export class PortTable implements Manager {
     return open.map(({ status }) => status).toSorted((a, b) => a.id - b.id);
   }
 
+  /** Ports that a later driver is to have. */
+  kept(): LeftPort[] {
+    const open = [...this.#ports.values()].filter(({ state }) => state === 'open');
+    return open.map(({ status, sockets }) => ({ ...status, fds: numbers(sockets) }));
+  }
+
   /** Undefined for an unknown id. */
   specOf(id: number): Spec | undefined {
     return this.#ports.get(id)?.status.spec;
@@ -125,17 +150,18 @@ export class PortTable implements Manager {
     this.#portOf(id);
   }
 
+  /** Waits for nobody who doesn't have the port: not for an agent that is still to start. */
   async removePort(id: number): Promise<void> {
     const port = this.#portOf(id);
     port.state = 'closing';
-    try {
-      await this.#servers.ask(async (server) => {
-        if (server.has(id)) await server.removePort(id);
-      }, port.slot);
-    } finally {
-      this.#forget(port);
-      this.#onChanged();
-    }
+    const kept = this.#keeper.removed(id);
+    const having = this.#servers.now().filter((server) => server.has(id));
+    const answers = await Promise.allSettled(having.map((server) => server.removePort(id)));
+    // Whoever keeps a duplicate for some time yet must not keep clients waiting in its backlog.
+    for (const { number } of port.sockets) libc.shutdown(number, linux.SHUT_RDWR);
+    await kept;
+    this.#forget(port);
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   }
 
   /**
@@ -190,7 +216,7 @@ export class PortTable implements Manager {
       const handed = [this.#agentPort(status, slot), numbers(port.sockets)] as const;
       await this.#servers.ask((server) => server.addPort(...handed), slot);
       port.state = 'open';
-      this.#onChanged();
+      this.#keeper.added(status, numbers(port.sockets));
       return status;
     } catch (error) {
       // What the others have got already.

@@ -15,6 +15,7 @@ import type { LogOptions } from './log/options.js';
 import { metricsAnswer, metricsOnly } from './metrics/answer.js';
 import type { TcpAddress } from './metrics/listen.js';
 import { openOutlets } from './outlets.js';
+import type { LeftPort } from './ports.js';
 
 export interface ServeOptions {
   readonly child: ChildContext;
@@ -41,7 +42,7 @@ export interface ServeOptions {
 export interface Successor {
   /** Rejects when there can be none. */
   check(): Promise<void>;
-  become(drainLimitMs: number): never;
+  become(drainLimitMs: number, ports: readonly LeftPort[]): never;
 }
 
 export interface Serving extends AsyncDisposable {
@@ -76,12 +77,12 @@ export async function serve(
     ended.catch(reject);
   });
   const reload = async (drainLimitMs: number) => {
+    driver.checkLeaving();
     await successor?.check();
     // What is being answered is finished first.
     const begin = () =>
       void Promise.all([api.leave(), metrics.close(), closeOutlets()]).then(() => {
-        driver.leave();
-        successor?.become(drainLimitMs);
+        successor?.become(drainLimitMs, driver.leave());
       });
     return { begin };
   };

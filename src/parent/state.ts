@@ -1,14 +1,26 @@
 /**
  * The port table on disk: `sluice.json` in the state directory, for a parent that comes after this
- * one. What a running agent serves is asked from the agent; the file knows the rest, and tells the
- * ports when no agent is left.
+ * one. It says which ports were added and removed, and the highest id ever given (known-ports.ts).
+ *
+ * Its first line has all ports at one time. Each further line has one change since then and is
+ * written before the caller of AddPort or RemovePort gets its answer: one write(2), which outlives
+ * this process whatever ends it.
  *
  * Nothing in it is taken on trust. A file that isn't whole or isn't ours is set aside; one about
  * namespaces that have ended is removed. A disk that can't be written to is reported and costs
  * nothing else.
  */
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../msg/errors.js';
 import type { ChildContext, Status } from '../msg/port.js';
@@ -21,23 +33,24 @@ const STATE_FILE = 'ERR_STATE_FILE';
 export const STATE_VERSION = 1;
 /** Tens of thousands of ports. */
 const MAX_BYTES = 16 << 20;
-/** From a change to the file: callers don't wait for it, and what changes meanwhile costs no more. */
-const DELAY_MS = 20;
-const LONGEST_DELAY_MS = 500;
-/** A file of ten thousand ports is not to be all that is done while the next thousand is added. */
-const REST_PER_WRITE = 9;
+/** The file is written anew once it has this many changes, or twice as many as it has ports. */
+const FEWEST_CHANGES = 1000;
 
 export interface PortsState {
   readonly lastId: number;
   readonly ports: readonly Status[];
 }
 
+/** A line after the first one. */
+type Change = { readonly added: Status } | { readonly removed: number };
+
 export class StateFile {
   readonly #path: string;
   readonly #child: { readonly pid: number; readonly startTicks: number };
   readonly #current: () => PortsState;
-  #timer: NodeJS.Timeout | undefined;
-  #delayMs = DELAY_MS;
+  /** Lines since the file was written as a whole; undefined: it is not there. */
+  #changes: number | undefined;
+  #mostChanges = FEWEST_CHANGES;
   readonly #emit: EventSink;
   #hasFailed = false;
 
@@ -66,22 +79,29 @@ export class StateFile {
     }
   }
 
-  /** To be called after every change. */
-  changed(): void {
-    this.#timer ??= setTimeout(() => this.write(), this.#delayMs);
+  added(port: Status): void {
+    this.#append({ added: port });
   }
 
-  /** Now. What can't be written is reported. */
+  removed(id: number): void {
+    this.#append({ removed: id });
+  }
+
+  /** As a whole. A failure is reported. */
   write(): void {
-    this.#stopWaiting();
-    // The state directory goes with the namespaces, and must not be found full by who removes it.
+    // The directory is removed with the namespaces: don't write a file into it then.
     if (!this.#isOfUse()) return;
-    const startedAt = performance.now();
     try {
-      const state = { version: STATE_VERSION, child: this.#child, ...this.#current() };
-      writeWhole(this.#path, JSON.stringify(state));
+      const current = this.#current();
+      const state = { version: STATE_VERSION, child: this.#child, ...current };
+      writeWhole(this.#path, `${JSON.stringify(state)}\n`);
+      this.#changes = 0;
+      this.#mostChanges = Math.max(FEWEST_CHANGES, 2 * current.ports.length);
       this.#hasFailed = false;
     } catch (error) {
+      this.#changes = undefined;
+      // An old file would tell of ports that were removed.
+      this.remove();
       if (!this.#hasFailed) {
         const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
         const risk = 'they go on, and are lost only if this process and its agent both die';
@@ -89,24 +109,22 @@ export class StateFile {
       }
       this.#hasFailed = true;
     }
-    const restMs = REST_PER_WRITE * (performance.now() - startedAt);
-    this.#delayMs = Math.min(Math.max(DELAY_MS, restMs), LONGEST_DELAY_MS);
-  }
-
-  /** Waits no longer for what is still to be written. */
-  flush(): void {
-    if (this.#timer !== undefined) this.write();
-  }
-
-  /** For good: call it when no port is left behind. */
-  discard(): void {
-    this.#stopWaiting();
-    this.remove();
   }
 
   /** A file that stays is of namespaces that have ended, as a later parent sees. */
   remove(): void {
     removeFile(this.#path);
+  }
+
+  #append(change: Change): void {
+    if (this.#changes === undefined || this.#changes >= this.#mostChanges) return this.write();
+    try {
+      appendLine(this.#path, JSON.stringify(change));
+      this.#changes++;
+    } catch {
+      // Whatever keeps it from that is met again, and reported.
+      this.write();
+    }
   }
 
   #isOfUse(): boolean {
@@ -115,11 +133,6 @@ export class StateFile {
     } catch {
       return false;
     }
-  }
-
-  #stopWaiting(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   #setAside(error: unknown): void {
@@ -140,12 +153,28 @@ function readText(path: string): string {
   return bytes.toString('utf8');
 }
 
+/** Throws when the file is not there, or takes a part of the line only. */
+function appendLine(path: string, line: string): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND);
+  try {
+    const bytes = Buffer.from(`${line}\n`);
+    if (writeSync(file, bytes) !== bytes.length) throw new Error('ENOSPC');
+  } finally {
+    closeSync(file);
+  }
+}
+
 /**
  * Whatever happens meanwhile, there is the old file or the new one. The machine's end is the end of
  * the namespaces too, so nothing waits for the disk.
  */
 function writeWhole(path: string, text: string): void {
   const temporary = `${path}.new`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    removeFile(temporary);
+    throw error;
+  }
 }

@@ -73,7 +73,7 @@ export async function attach(options: AttachOptions): Promise<number> {
         log: options.log,
         metricsListen: options.metricsListen,
       },
-      { check: checkInstalled, become: (limitMs) => becomeInstalled(limitMs, []) },
+      { check: checkInstalled, become: (limitMs) => becomeInstalled(limitMs) },
     );
     // A driver that can't go on rejects close() as well: not before its ports are known.
     await Promise.race([life.end, stop.signalled, serving.ended.catch(() => {})]);

@@ -1,65 +1,89 @@
 /** What the driver's process does once it knows what to serve. */
 
-import { writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../../msg/errors.js';
-import type { Fd } from '../../msg/fd.js';
+import { Fd } from '../../msg/fd.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
+import { aborted } from '../aborted.js';
 import { placeIn } from '../agent-place.js';
 import type { EarlyStart } from '../early-start.js';
+import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
 import { Poller } from '../poller.js';
-import { serve, type ServeOptions } from '../serve.js';
+import type { LeftPort } from '../ports.js';
+import type { HeldPorts } from '../resume.js';
+import { serve } from '../serve.js';
 import { lockStateDir } from '../state-lock.js';
-import { DRIVER_FDS } from './driver-fds.js';
-import type { DriverAnswer } from './driver-process.js';
-import { becomeInstalled, checkInstalled, takeReload } from './reload.js';
-
-function answer(message: DriverAnswer): void {
-  try {
-    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(message)}\n`);
-  } catch {
-    // The launcher is gone, or has started this one in place of another and does not wait.
-  }
-}
-
-/** Resolves when this process is told to end, or nothing is left to serve. */
-async function endOf(child: Fd): Promise<void> {
-  const poller = new Poller();
-  await new Promise<void>((resolve) => {
-    poller.add(child.number, linux.EPOLLIN, () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
-  await poller.close();
-}
+import type { Orders } from './driver-child.js';
+import type { Inherited } from './held-ports.js';
+import { LauncherLink, tellLauncher } from './launcher-link.js';
+import { becomeSuccessor, checkInstalled, takeReload } from './reload.js';
+import { STOP_SIGNALS } from './signals.js';
 
 /**
  * Resolves when there is nothing left to serve, or nothing could be served: the launcher is told.
  *
  * @param early is ended where it is for another place, or not of use
  */
-export async function drive(given: ServeOptions, early?: EarlyStart): Promise<void> {
-  const options = { ...given, driver: { ...given.driver, ...takeReload() } };
+export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
+  const { link, inherited, ...options } = orders;
+  const log = new Log(options.log);
+  const poller = new Poller();
+  const end = new AbortController();
+  const stop = () => end.abort();
+  // A launcher without a link is of an earlier version, and ends its driver by SIGTERM.
+  const onSignal = link === undefined ? stop : (signal: string) => tellIgnored(signal, log);
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   try {
-    const log = new Log(options.log);
     using _ = lockStateDir(options.stateDir, (event) => log.event(event));
     using child = openPidfd(options.child.pid);
-    const end = endOf(child);
+    poller.add(child.number, linux.EPOLLIN, () => {
+      poller.remove(child.number);
+      stop();
+    });
+    const keeper = link === undefined ? undefined : new LauncherLink(new Fd(link), poller, stop);
+    const driver = {
+      ...options.driver,
+      ...takeReload(),
+      ...(keeper && { keeper }),
+      ...(inherited && { held: heldFrom(inherited) }),
+    };
     const successor = {
       check: checkInstalled,
-      become: (limitMs: number) => becomeInstalled(limitMs, Object.values(DRIVER_FDS)),
+      become: (limitMs: number, ports: readonly LeftPort[]) =>
+        becomeSuccessor(limitMs, orders, ports),
     };
-    const isFitting = early?.isFor(placeIn(options.child, options.driver)) === true;
+    const isFitting = early?.isFor(placeIn(options.child, driver)) === true;
     if (!isFitting) await early?.end();
-    const serving = await serve(options, successor, isFitting ? early : undefined);
+    const serving = await serve({ ...options, driver }, successor, isFitting ? early : undefined);
     await early?.end();
-    answer({ ready: true });
-    await Promise.race([end, serving.ended]);
+    tellLauncher({ ready: true });
+    await Promise.race([aborted(end.signal), serving.ended]);
     await serving.close();
+    tellLauncher({ done: true });
   } catch (error) {
     await early?.end();
     const code = error instanceof SluiceError ? error.code : 'ERR_DRIVER';
-    answer({ code, message: messageOf(error) });
+    tellLauncher({ code, message: messageOf(error) });
     process.exitCode = 1;
+  } finally {
+    await poller.close();
   }
+}
+
+/** A signal to stop is not the launcher's wish, which comes by the link. */
+function tellIgnored(signal: string, log: Log): void {
+  const what = `${signal} to the port driver (process ${process.pid}) is ignored`;
+  const why = 'it ends with its launcher or its namespaces';
+  log.event(problem(new SluiceError('ERR_SIGNAL', `${what}: ${why}`)));
+}
+
+/** Node.js has marked these descriptors as close-on-exec. */
+function heldFrom({ lastId, ports }: Inherited): HeldPorts {
+  const owned = ports.map(({ id, spec, fds }) => ({
+    id,
+    spec,
+    sockets: fds.map((number) => new Fd(number)),
+  }));
+  return { lastId, ports: owned };
 }

@@ -3,11 +3,11 @@
  * loaded.
  */
 
-import { readFileSync, readSync } from 'node:fs';
+import { readFileSync, readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { AgentPlace } from '../agent-place.js';
 import { EarlyStart } from '../early-start.js';
-import type { ServeOptions } from '../serve.js';
+import type { Orders } from './driver-child.js';
 import { DRIVER_FDS } from './driver-fds.js';
 
 const NEWLINE = 10;
@@ -35,15 +35,29 @@ async function begin(): Promise<void> {
   const { drive } = await import('./drive.js');
   const text = readFileSync(DRIVER_FDS.launcher, 'utf8');
   if (text === '') return early?.end();
-  // For a successor, after a reload.
-  process.argv[2] = text;
-  await drive(JSON.parse(text) as ServeOptions, early);
+  await drive(JSON.parse(text) as Orders, early);
 }
 
-async function goOn(text: string): Promise<void> {
-  const { drive } = await import('./drive.js');
-  await drive(JSON.parse(text) as ServeOptions);
+/** After a reload. */
+async function goOn(given: string): Promise<void> {
+  const [{ drive }, { takeOrders }] = [await import('./drive.js'), await import('./reload.js')];
+  await drive(takeOrders(given));
 }
 
+/** What nothing caught, in the launcher's one line about this end, or where there is none in our own. */
+function onFault(error: unknown): void {
+  const fault = (error instanceof Error ? (error.stack ?? error.message) : String(error))
+    .split('\n', 2)
+    .map((line) => line.trim())
+    .join(' ');
+  try {
+    writeSync(DRIVER_FDS.launcher, `${JSON.stringify({ fault })}\n`);
+  } catch {
+    process.stderr.write(`sluice: the port driver ended: ${fault}\n`);
+  }
+  process.exit(1);
+}
+
+process.on('uncaughtException', onFault);
 const [, , given] = process.argv;
 void (given === undefined ? begin() : goOn(given)).finally(() => process.exit());

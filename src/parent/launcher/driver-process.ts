@@ -1,47 +1,37 @@
 /**
  * The driver in a process of its own, next to the launcher that waits for the namespaces: one that
- * is killed is started again and goes on with the agents and ports that it finds.
+ * ends unasked is started again and goes on with the agents and ports that it finds.
  *
  * The first one is started while the namespaces are being made. On fd 3 the process is told, in a
- * line of JSON, where to start an agent before all else, or null; then what to serve, a ServeOptions
- * as JSON up to the end of the stream. It answers with a line of JSON once it serves or can't. Hung
- * up on before that it ends. SIGTERM ends it with all its ports; it ends by itself with its
- * namespaces, and goes on without its launcher. Fd 4 is the socket of the API, which the launcher
- * holds as well, so that callers can wait meanwhile.
+ * line of JSON, where to start an agent before all else, or null; then what to serve, Orders as
+ * JSON up to the end of the stream. It answers with lines of JSON (DriverNews). Hung up on before
+ * it knows what to serve it ends. Fd 4 is the socket of the API, which the launcher holds as well,
+ * so that callers can wait meanwhile; fd 5 is the link (held-ports.ts).
+ *
+ * The driver ends with all its ports when the launcher asks for it on the link, and by itself with
+ * its namespaces; it says so before it does. It ignores signals that stop programs, since an engine
+ * that is stopped may take its time, with its ports. It goes on without its launcher.
  */
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import type { Socket } from 'node:net';
-import { createInterface } from 'node:readline';
-import { messageOf, SluiceError } from '../../msg/errors.js';
-import type { Fd } from '../../msg/fd.js';
+import { SluiceError } from '../../msg/errors.js';
 import { holdSocket, unboundSocket } from '../api/socket.js';
 import type { AgentPlace } from '../agent-place.js';
-import { nodeEnvironment } from '../node-env.js';
-import { programPath } from '../package-folder.js';
 import { pause } from '../pause.js';
 import { problem } from '../events/event.js';
 import { Log } from '../log/log.js';
 import type { ServeOptions } from '../serve.js';
 import { refuseLocked } from '../state-lock.js';
-import { DRIVER_FDS } from './driver-fds.js';
+import { type DriverAnswer, DriverChild } from './driver-child.js';
+import { HeldPorts } from './held-ports.js';
 
-const DRIVER_MAIN = programPath('parent/launcher/driver-main.js');
-/** A driver that lived longer is started again at once. */
-const MIN_LIFE_MS = 10_000;
+/** A driver that has served for longer is started again at once. */
+const MIN_LIFE_MS = 1000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
-/** From SIGTERM to SIGKILL. Taking back what was set up in the namespaces may wait for hanging tools. */
+/** From asking it to SIGKILL. Taking back what was set up in the namespaces may wait for hanging tools. */
 const GRACE_MS = 10_000;
 
-const STUCK = `the port driver did not end within ${GRACE_MS / 1000} s of SIGTERM; killed`;
-
-/** Its end is reported elsewhere. */
-const ENDED = 'ERR_DRIVER_ENDED';
-
-export type DriverAnswer =
-  | { readonly ready: true }
-  | { readonly code: string; readonly message: string };
+const STUCK = `the port driver did not end within ${GRACE_MS / 1000} s of being asked to; killed`;
 
 /** A driver that runs, here or in another process. */
 export interface Running {
@@ -54,7 +44,8 @@ export interface Running {
 /** A driver's process that has started and waits to be told what to serve. Keep it or dispose of it. */
 export class WaitingDriver implements Disposable {
   readonly #api = unboundSocket();
-  readonly #process = spawnDriver(this.#api);
+  readonly #held = new HeldPorts();
+  readonly #process = new DriverChild(this.#api, this.#held);
   #hasBegun = false;
   #isKept = false;
 
@@ -67,15 +58,17 @@ export class WaitingDriver implements Disposable {
   /** Resolves once all ports are open and the API answers; rejects and leaves nothing behind. */
   async keep(options: ServeOptions): Promise<Running> {
     if (!this.#hasBegun) this.#begin(null);
-    // Else the socket of the one that serves would be found first, and its remedy is another one.
+    // Check the lock before the socket: both fail if another sluice serves, but this error helps.
     refuseLocked(options.stateDir);
     const removePath = await holdSocket(this.#api, options.apiSocket);
     const release = () => {
       removePath();
       this.#api.close();
+      this.#held[Symbol.dispose]();
     };
     try {
-      const running = await keepDriver(this.#process, this.#api, options);
+      const start = () => new DriverChild(this.#api, this.#held);
+      const running = await keepDriver(this.#process, start, this.#held, options);
       this.#isKept = true;
       const close = async () => {
         try {
@@ -93,49 +86,56 @@ export class WaitingDriver implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#isKept) return;
-    hangUp(this.#process);
+    this.#process.hangUp();
     this.#api.close();
+    this.#held[Symbol.dispose]();
   }
 
   #begin(place: AgentPlace | null): void {
     this.#hasBegun = true;
-    tellPlace(this.#process, place);
+    this.#process.tellPlace(place);
   }
 }
 
-async function keepDriver(first: DriverProcess, api: Fd, given: ServeOptions): Promise<Running> {
-  const options = { ...given, heldApi: DRIVER_FDS.api };
+async function keepDriver(
+  first: DriverChild,
+  start: () => DriverChild,
+  held: HeldPorts,
+  options: ServeOptions,
+): Promise<Running> {
   const over = new AbortController();
   const log = new Log(options.log);
   await begun(first, options);
   let process = first;
   const keep = async () => {
-    let startedAt = performance.now();
-    for (let pauseMs = 0; ; ) {
-      const how = await process.ended;
-      if (over.signal.aborted || how === 'done') return;
-      pauseMs =
-        performance.now() - startedAt > MIN_LIFE_MS
-          ? 0
-          : Math.min(Math.max(FIRST_PAUSE_MS, 2 * pauseMs), LONGEST_PAUSE_MS);
+    let readyAt: number | undefined = performance.now();
+    // How many of the last ones ended too soon.
+    for (let early = 0; ; early++) {
+      const { how, wasDone } = await process.ended;
+      if (over.signal.aborted || wasDone) return;
+      if (readyAt !== undefined && performance.now() - readyAt > MIN_LIFE_MS) early = 0;
+      const pauseMs =
+        early === 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (early - 1), LONGEST_PAUSE_MS);
       log.event({ type: 'driverEnded', reason: how, pauseMs });
       await pause(pauseMs, over.signal);
       if (over.signal.aborted) return;
-      startedAt = performance.now();
-      process = spawnDriver(api);
-      tellPlace(process, null);
-      tell(process, options);
-      void answerOf(process).then((answer) => report(answer, log));
+      readyAt = undefined;
+      process = start();
+      process.tellPlace(null);
+      process.tell(options, false);
+      void process.answer.then((answer) => {
+        if ('ready' in answer) readyAt = performance.now();
+        else log.event(problem(errorOf(answer)));
+      });
     }
   };
   const ended = keep();
   const close = async () => {
     over.abort();
-    const { child } = process;
-    child?.kill('SIGTERM');
+    held.end();
     const kill = setTimeout(() => {
       log.event(problem(new SluiceError('ERR_DRIVER_STUCK', STUCK)));
-      child?.kill('SIGKILL');
+      process.kill();
     }, GRACE_MS);
     await ended;
     clearTimeout(kill);
@@ -143,81 +143,19 @@ async function keepDriver(first: DriverProcess, api: Fd, given: ServeOptions): P
   return { ended, close };
 }
 
-interface DriverProcess {
-  /** Undefined when it could not be started. */
-  readonly child: ChildProcess | undefined;
-  /** How it ended; `done` when it was its own decision. */
-  readonly ended: Promise<string>;
-}
-
 /** Rejects when it can't serve. */
-async function begun(process: DriverProcess, options: ServeOptions): Promise<void> {
-  tell(process, options);
-  const answer = await answerOf(process);
+async function begun(process: DriverChild, options: ServeOptions): Promise<void> {
+  process.tell(options, true);
+  const end = process.ended.then(({ how }) => {
+    throw new SluiceError('ERR_DRIVER_ENDED', `the port driver ended ${how}`);
+  });
+  end.catch(() => {});
+  const answer = await Promise.race([process.answer, end]);
   if ('ready' in answer) return;
   await process.ended;
-  throw new SluiceError(answer.code, answer.message);
+  throw errorOf(answer);
 }
 
-function tellPlace({ child }: DriverProcess, place: AgentPlace | null): void {
-  if (child !== undefined) channelOf(child).write(`${JSON.stringify(place)}\n`);
-}
-
-function tell({ child }: DriverProcess, options: ServeOptions): void {
-  if (child !== undefined) channelOf(child).end(JSON.stringify(options));
-}
-
-function hangUp({ child }: DriverProcess): void {
-  if (child !== undefined) channelOf(child).destroy();
-}
-
-function channelOf(child: ChildProcess): Socket {
-  return child.stdio[DRIVER_FDS.launcher] as Socket;
-}
-
-function spawnDriver(api: Fd): DriverProcess {
-  try {
-    // A session of its own: signals of the terminal are for the container engine.
-    const child = spawn(process.execPath, [DRIVER_MAIN], {
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe', api.number],
-      detached: true,
-      env: nodeEnvironment(),
-    });
-    const ended = new Promise<string>((resolve) => {
-      child.once('error', (error) => resolve(notBegun(error)));
-      child.once('exit', (code, signal) => {
-        if (code === 0) resolve('done');
-        else resolve(signal === null ? `with exit code ${code}` : `by ${signal}`);
-      });
-    });
-    if (child.pid === undefined) return { child: undefined, ended };
-    // One that has ended meanwhile does not answer either.
-    channelOf(child).on('error', () => {});
-    return { child, ended };
-  } catch (error) {
-    // Some errnos are thrown, the others emitted.
-    return { child: undefined, ended: Promise.resolve(notBegun(error)) };
-  }
-}
-
-function notBegun(error: unknown): string {
-  return `before it began (${messageOf(error)})`;
-}
-
-async function answerOf({ child, ended }: DriverProcess): Promise<DriverAnswer> {
-  const end = ended.then((how) =>
-    JSON.stringify({ code: ENDED, message: `the port driver ended ${how}` }),
-  );
-  const answers = [end];
-  if (child !== undefined) {
-    const lines = createInterface({ input: channelOf(child) });
-    answers.push(new Promise((resolve) => lines.once('line', resolve)));
-  }
-  // It is trusted as this process itself.
-  return JSON.parse(await Promise.race(answers)) as DriverAnswer;
-}
-
-function report(answer: DriverAnswer, log: Log): void {
-  if ('ready' in answer || answer.code === ENDED) return;
-  log.event(problem(new SluiceError(answer.code, answer.message)));
+function errorOf({ code, message }: Exclude<DriverAnswer, { ready: true }>): SluiceError {
+  return new SluiceError(code, message);
 }

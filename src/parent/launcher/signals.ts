@@ -5,7 +5,8 @@ import { fieldsAfterName } from '../proc.js';
 
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** Ask a program to end. */
+export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** A terminal's keys send these to the whole foreground process group. */
 const FROM_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
