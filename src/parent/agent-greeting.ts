@@ -13,10 +13,8 @@ import { patience } from './patience.js';
 import type { Poller } from './poller.js';
 
 /** What an agent asks and tells by itself. */
-export interface AgentCalls extends Pick<
-  AgentEvents,
-  'onShed' | 'onRefused' | 'onAborted' | 'onSourceLost'
-> {
+export interface AgentCalls
+  extends Pick<AgentEvents, 'onShed' | 'onRefused' | 'onAborted' | 'onSourceLost'> {
   /** Finds the DNAT targets of a port. Never rejects. */
   resolve(id: number, agentPid: number): Promise<Resolution>;
   /** Finds out whether replies come back from a target. Never rejects. */

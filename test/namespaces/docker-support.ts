@@ -1,5 +1,6 @@
+import { dirname } from 'node:path';
 import { expect } from 'vitest';
-import type { Docker } from '../harness/docker.js';
+import { type Docker, WEB_IMAGE } from '../harness/docker.js';
 import { ask } from '../harness/http.js';
 import { until } from '../harness/wait.js';
 import { WHO_PATH } from '../harness/who.js';
@@ -39,4 +40,11 @@ export async function expectRefused(port: number, ...hosts: readonly string[]): 
 /** Nothing of what was published is left. */
 export async function expectNoPorts(docker: Docker): Promise<void> {
   expect(await docker.ports()).toEqual([]);
+}
+
+/** The image and command of a container that runs a script with this machine's Node. */
+export function nodeInContainer(script: string): string[] {
+  const folders = ['/lib', '/lib64', '/usr', dirname(process.execPath)];
+  const mounts = [...new Set(folders)].flatMap((folder) => ['-v', `${folder}:${folder}:ro`]);
+  return [...mounts, WEB_IMAGE, process.execPath, '--eval', script];
 }
