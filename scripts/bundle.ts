@@ -28,6 +28,7 @@ const { metafile } = await build({
     'src/parent/code-cache.ts',
     'src/parent/launcher/driver-main.ts',
     'src/parent/probe/inside-main.ts',
+    'src/parent/return-path/inside-main.ts',
   ],
   outbase: 'src',
   outdir: PROGRAMS,

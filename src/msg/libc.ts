@@ -77,6 +77,7 @@ const $epollWait = native('epoll_wait', INT, INT, POINTER, INT, INT);
 const $schedYield = native('sched_yield', INT);
 const $getrandom = native('getrandom', SSIZE, POINTER, SIZE, 'uint');
 const $flock = native('flock', INT, FD, INT);
+const $setns = native('setns', INT, FD, INT);
 const $waitpid = native('waitpid', INT, INT, POINTER, INT);
 // glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
 const $syscall = native('syscall', 'long', 'long', 'long', 'long', 'long', 'long');
@@ -182,6 +183,8 @@ export const schedSetattr = (attributes: number) =>
 /** Fills up to 256 bytes, and all of them. */
 export const getrandom = (buffer: number, length: number) => checked($getrandom(buffer, length, 0));
 export const flock = (fd: number, operation: number) => checked($flock(fd, operation));
+/** Of this thread alone: setns(2). */
+export const setns = (fd: number, kind: number) => checked($setns(fd, kind));
 /** Takes note of a child's end without waiting for it. */
 export const reap = (pid: number) => checked($waitpid(pid, 0, WNOHANG));
 export const pidfdOpen = (pid: number) => checked($syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));
