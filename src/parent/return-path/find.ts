@@ -33,18 +33,17 @@ const UNDELIVERED =
 export function findInside(target: Target, clients: readonly string[]): ReturnPath[] {
   const [pid] = namespaceWith(target.ip, readNamespaces()) ?? [];
   if (pid === process.pid) {
-    const reason = `${target.ip} is an address of the namespace itself`;
-    return clients.map(() => ({ verdict: 'open', scope: 'target', reason }));
+    const answer = found('open', `${target.ip} is an address of the namespace itself`);
+    return clients.map(() => answer);
   }
   const byCanary = once(() => tryCanary(target, pid));
   if (pid === undefined) {
-    const found = absence(target) ?? byCanary();
-    return clients.map(() => found);
+    const answer = absence(target) ?? byCanary();
+    return clients.map(() => answer);
   }
   const nobody = target.ip.includes(':') ? NOBODY.ipv6 : NOBODY.ipv4;
   using kernel = netlinkIn(pid);
   const toNobody = kernel.route({ to: nobody, from: target });
-  const isOwn = (ip: string) => hasAddress('self', ip);
   return clients.map((client) => {
     const toClient = kernel.route({ to: client, from: target });
     const loss = lossByRoutes({ client, toClient, toNobody, isOwn });
@@ -55,24 +54,25 @@ export function findInside(target: Target, clients: readonly string[]): ReturnPa
   });
 }
 
+function isOwn(ip: string): boolean {
+  return hasAddress('self', ip);
+}
+
 /** Undefined where a neighbour answers for the address, or it lies behind a gateway. */
 function absence({ ip }: Target): ReturnPath | undefined {
   using kernel = new Netlink();
   const route = kernel.route({ to: ip });
-  const dead = (reason: string) => ({ verdict: 'dead', scope: 'target', reason }) as const;
-  if (route.kind !== 'via') return dead(`there is no route to ${ip}`);
+  if (route.kind !== 'via') return found('dead', `there is no route to ${ip}`);
   if (route.gateway !== undefined || kernel.hasNeighbour(ip, route.index)) return undefined;
   using canary = new Canary(ip);
   canary.send(1);
   canary.wait(NEIGHBOUR_WAIT_MS);
   if (kernel.hasNeighbour(ip, route.index)) return undefined;
-  return dead(`nobody on ${route.device} has the address ${ip}`);
+  return found('dead', `nobody on ${route.device} has the address ${ip}`);
 }
 
 /** @param pid of a process in the target's network namespace, where one can be looked into */
 function tryCanary({ ip }: Target, pid: number | undefined): ReturnPath {
-  const found = (verdict: ReturnPath['verdict'], reason: string) =>
-    ({ verdict, scope: 'target', reason }) as const;
   const open = found('open', 'replies to foreign addresses come back');
   using canary = new Canary(ip);
   canary.send(1);
@@ -94,6 +94,11 @@ function tryCanary({ ip }: Target, pid: number | undefined): ReturnPath {
   return found('lost', "the container's firewall lets no reply to foreign addresses out");
 }
 
+/** For every client. */
+function found(verdict: ReturnPath['verdict'], reason: string): ReturnPath {
+  return { verdict, scope: 'target', reason };
+}
+
 /** Echo requests that a network namespace took, behind its firewall: RFC 4293, proc_pid_net(5). */
 function echoesIn(pid: number, ip: string): number {
   if (ip.includes(':')) {
@@ -107,7 +112,7 @@ function echoesIn(pid: number, ip: string): number {
   return Number(values[names.indexOf('InEchos')]);
 }
 
-function once<T>(find: () => T): () => T {
-  let found: { readonly value: T } | undefined;
-  return () => (found ??= { value: find() }).value;
+function once(find: () => ReturnPath): () => ReturnPath {
+  let first: ReturnPath | undefined;
+  return () => (first ??= find());
 }

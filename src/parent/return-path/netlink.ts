@@ -85,8 +85,9 @@ export class Netlink implements Disposable {
     }
     const body = Buffer.alloc(BODY_BYTES);
     body[0] = familyOf(to);
-    body[1] = 8 * bytesOf(to).length;
-    body[2] = from === undefined ? 0 : (body[1] as number);
+    const bits = 8 * bytesOf(to).length;
+    body[1] = bits;
+    body[2] = from === undefined ? 0 : bits;
     const answer = this.#ask(RTM_GETROUTE, body, attributes);
     if (typeof answer === 'number') {
       // The kernel's word for a blackhole, but for a question that it doesn't understand, too.
