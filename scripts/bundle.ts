@@ -29,6 +29,7 @@ const { metafile } = await build({
     'src/parent/launcher/driver-main.ts',
     'src/parent/probe/inside-main.ts',
     'src/parent/source-address/notifier-main.ts',
+    'src/parent/return-path/inside-main.ts',
   ],
   outbase: 'src',
   outdir: PROGRAMS,

@@ -78,6 +78,7 @@ const $schedYield = native('sched_yield', INT);
 const $getrandom = native('getrandom', SSIZE, POINTER, SIZE, 'uint');
 const $flock = native('flock', INT, FD, INT);
 const $signal = native('signal', POINTER, INT, POINTER);
+const $setns = native('setns', INT, FD, INT);
 const $waitpid = native('waitpid', INT, INT, POINTER, INT);
 // glibc names the pidfd calls from 2.36 on only; their numbers are the same on every architecture.
 const $syscall = native('syscall', 'long', 'long', 'long', 'long', 'long', 'long');
@@ -188,6 +189,8 @@ export const flock = (fd: number, operation: number) => checked($flock(fd, opera
 export const ignoreSignal = (signal: number) => $signal(signal, 1);
 /** A file without a name, closed on exec. */
 export const memfdCreate = (name: string) => checked($memfdCreate(name, 1) as number);
+/** Of this thread alone: setns(2). */
+export const setns = (fd: number, kind: number) => checked($setns(fd, kind));
 /** Takes note of a child's end without waiting for it. */
 export const reap = (pid: number) => checked($waitpid(pid, 0, WNOHANG));
 export const pidfdOpen = (pid: number) => checked($syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0));

@@ -9,6 +9,7 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
 
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
@@ -27,6 +28,7 @@ export const SO_KEEPALIVE = 9;
 export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_PEERCRED = 17;
+export const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
 export const SO_PROTOCOL = 38;
@@ -40,6 +42,7 @@ export const IP_TOS = 1;
 export const IP_PKTINFO = 8;
 export const IP_RECVTOS = 13;
 export const IP_TRANSPARENT = 19;
+export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const UDP_SEGMENT = 103;
@@ -52,6 +55,7 @@ export const TCP_KEEPCNT = 6;
 export const TCP_CONGESTION = 13;
 
 export const IPPROTO_IPV6 = 41;
+export const IPPROTO_ICMPV6 = 58;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
@@ -91,6 +95,8 @@ export const EPOLLET = 1 << 31;
 /** Of several epoll sets that wait for one file, not all are woken. */
 export const EPOLLEXCLUSIVE = 1 << 28;
 
+export const CLONE_NEWNET = 0x40000000;
+
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 
@@ -103,6 +109,7 @@ export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 /** Bytes in a socket's send queue that the peer hasn't acknowledged. */
 export const SIOCOUTQ = 0x5411;
+export const SIOCGIFNAME = 0x8910;
 export const SIOCGIFFLAGS = 0x8913;
 export const SIOCSIFFLAGS = 0x8914;
 export const SIOCGIFINDEX = 0x8933;
@@ -129,6 +136,9 @@ export const ENOSPC = -errno.ENOSPC;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;
 export const EMSGSIZE = -errno.EMSGSIZE;
+export const EACCES = -errno.EACCES;
+export const ENETUNREACH = -errno.ENETUNREACH;
+export const EHOSTUNREACH = -errno.EHOSTUNREACH;
 export const ECONNREFUSED = -errno.ECONNREFUSED;
 export const ECONNRESET = -errno.ECONNRESET;
 /** Of SCTP: the peer has asked for the end. node:os has no such constant. */

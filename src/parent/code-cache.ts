@@ -17,7 +17,7 @@ const PROGRAMS = programPath('');
 /** `main.2HXSMKTR.js`, after its folder. */
 const CODE = /^(.+\.[0-9A-Z]{8})\.js$/;
 /** Those that run in `nodeEnvironment`: V8 takes nothing that was made with other flags. */
-const FRUGAL = /^(child\/main|parent\/launcher\/driver-main)\./;
+const FRUGAL = /^(child\/main|parent\/launcher\/driver-main|parent\/return-path\/inside-main)\./;
 const AS_FRUGAL = 'frugal';
 
 function keepAll(isFrugal: boolean): void {

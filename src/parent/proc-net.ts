@@ -1,6 +1,6 @@
 /** What /proc/PID/net says about the network namespace of a process: proc_pid_net(5). */
 
-import { promises as fs } from 'node:fs';
+import { promises as fs, readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { Transport } from '../msg/port.js';
@@ -14,10 +14,6 @@ export const SOCKET_STATE = { timeWait: '06', close: '07', listen: '0A' } as con
 const TAKING = { tcp: SOCKET_STATE.listen, udp: SOCKET_STATE.close } as const;
 /** net/sctp/proc.c: state 10 is listening, then bucket, port, user, inode and all local addresses. */
 const SCTP_ENDPOINT = /^ *\S+ \S+ \d+ +10 +\d+ +(\d+) +\d+ +\d+ +(.*)$/gm;
-/** net/ipv4/fib_trie.c: an address of the namespace's own is a route of its local table. */
-const LOCAL_ROUTE = /\|-- (\S+)\n +\/32 host LOCAL/g;
-/** The address as 32 digits, then interface, prefix, scope, flags and name. */
-const IF_INET6 = /^([0-9a-f]{32}) /gm;
 
 export interface BoundSocket {
   /** An IPv4 one where it is mapped into IPv6. */
@@ -56,13 +52,25 @@ export async function boundAddresses(
   return unique(taking.map(({ address }) => address));
 }
 
-/** The addresses of its interfaces. */
-export async function ownAddresses(pid: number | 'self'): Promise<string[]> {
-  const [ipv4, ipv6] = await Promise.all([netFile(pid, 'fib_trie'), netFile(pid, 'if_inet6')]);
-  return unique([
-    ...[...ipv4.matchAll(LOCAL_ROUTE)].map(([, ip = '']) => ip),
-    ...[...ipv6.matchAll(IF_INET6)].map(([, hex = '']) => addressOf(Buffer.from(hex, 'hex'))),
-  ]);
+/**
+ * Whether one of the namespace's interfaces has the address. An IPv4 address is a route of the local
+ * table (net/ipv4/fib_trie.c); the lines of if_inet6 begin with one of IPv6 in 32 digits.
+ */
+export function hasAddress(pid: number | 'self', ip: string): boolean {
+  const parsed = ipaddr.process(ip);
+  try {
+    if (parsed.kind() === 'ipv4') {
+      const text = readFileSync(`/proc/${pid}/net/fib_trie`, 'latin1');
+      const [, ...leaves] = text.split(`|-- ${parsed.toString()}\n`);
+      return leaves.some((leaf) => /^ +\/32 host LOCAL/.test(leaf));
+    }
+    const hex = Buffer.from(parsed.toByteArray()).toString('hex');
+    return readFileSync(`/proc/${pid}/net/if_inet6`, 'latin1')
+      .split('\n')
+      .some((line) => line.startsWith(hex));
+  } catch {
+    return false;
+  }
 }
 
 /** Empty for a process that has ended, and where the kernel lacks the protocol. */

@@ -3,23 +3,45 @@ import { afterEach, beforeAll, expect, it } from 'vitest';
 import { stateSchema } from '../../src/parent/cli/top/state.js';
 import { type Docker, detachNetns, sluiceOptions, startDocker } from '../harness/docker.js';
 import { makeHostWithSubids } from '../harness/host-with-subids.js';
-import { CLIENT_ADDRESS, HOST_ADDRESS, type Namespace, makeClient } from '../harness/namespaces.js';
+import {
+  CLIENT_ADDRESS,
+  enter,
+  HOST_ADDRESS,
+  type Namespace,
+  makeClient,
+} from '../harness/namespaces.js';
 import { docker as needsDocker, tool } from '../harness/needs.js';
-import { run } from '../harness/processes.js';
+import { run, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perSuite } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
-import { askWho } from '../harness/who.js';
+import { askWho, WHO_PATH } from '../harness/who.js';
 
 const DEADLINE_MS = 20_000;
 /** In a namespace of the test's own every port is free. */
 const PORT = 8080;
+
+/** Opens connections of its own accord, and prints the address that a server has seen for each. */
+const ASKING = `
+  const [host, port, path] = process.argv.slice(1);
+  const { get } = require('node:http');
+  setInterval(() => {
+    const asked = get({ host, port, path, agent: false }, (answer) =>
+      answer.setEncoding('utf8').on('data', (text) => console.log(text.split(' ')[1])));
+    asked.on('error', () => {});
+  }, 10);`;
 
 const ADDRESS = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
 
 const SETTINGS = [
   { name: 'stock Docker', dockerdFlags: [], hasProxy: true, more: () => ({}) },
   { name: 'a detached network', dockerdFlags: [], hasProxy: true, more: detachNetns },
+  {
+    name: 'Docker without rules',
+    dockerdFlags: ['--iptables=false', '--ip6tables=false'],
+    hasProxy: true,
+    more: () => ({}),
+  },
   {
     name: 'Docker without docker-proxy',
     dockerdFlags: ['--userland-proxy=false'],
@@ -54,6 +76,20 @@ for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
       const { real, seen } = await until(answer, DEADLINE_MS, `an answer on ${host}`);
       expect(real).toMatch(new RegExp(`^${address} \\d+$`));
       expect(seen).toBe(real);
+    });
+
+    it('sees its client in every connection, from the first one after each start', async () => {
+      const command = [process.execPath, '--eval', ASKING, HOST_ADDRESS.v4, `${PORT}`, WHO_PATH];
+      const asking = await start(suite, enter(client, ...command));
+      const answers = () => asking.stdout.split('\n').slice(0, -1);
+      const id = await docker.runWeb('-p', `${PORT}:80`);
+      for (let starts = 1; starts <= 3; starts++) {
+        const before = answers().length;
+        await asking.until(() => answers().length > before + 20, DEADLINE_MS, 'answers');
+        await docker.docker('restart', '--time=0', id);
+      }
+      await asking.end();
+      expect(new Set(answers())).toEqual(new Set([`[::ffff:${CLIENT_ADDRESS.v4}]`]));
     });
 
     it('serves clients over IPv6 where docker publishes it, and is told of as their server', async () => {

@@ -56,6 +56,16 @@ const ASKING = `
   udp.on('message', (text) => console.log(text.toString()));
   udp.connect(Number(port), host, () => setInterval(() => udp.send('who am I?', () => {}), 100));`;
 
+/** Asks once from each of many sockets, and prints the address that it was told. */
+const MANY = `
+  const [host, port] = process.argv.slice(1);
+  setInterval(() => {
+    const udp = require('node:dgram').createSocket('udp4').on('error', () => {});
+    udp.on('message', (text) => { console.log(text.toString().split(' ')[0]); });
+    udp.connect(Number(port), host, () => udp.send('who am I?', () => {}));
+    setTimeout(() => udp.close(), 5000);
+  }, 10);`;
+
 describeWith([needsDocker], 'a UDP server in a container', () => {
   const suite = perSuite();
   let docker: Docker;
@@ -87,6 +97,19 @@ describeWith([needsDocker], 'a UDP server in a container', () => {
     const { real, seen } = await until(ask, DEADLINE_MS, `an answer from ${host}`);
     expect(real).toMatch(new RegExp(`^${address} \\d+$`));
     expect(seen).toBe(real);
+  });
+
+  it('sees the addresses of its clients, from the first datagram after each start', async () => {
+    const command = [process.execPath, '--eval', MANY, HOST_ADDRESS.v4, `${PORT}`];
+    const asking = await start(suite, enter(client, ...command));
+    const answers = () => asking.stdout.split('\n').slice(0, -1);
+    for (let starts = 1; starts <= 3; starts++) {
+      const before = answers().length;
+      await asking.until(() => answers().length > before + 20, DEADLINE_MS, 'answers');
+      await docker.docker('restart', '--time=0', 'server');
+    }
+    await asking.end();
+    expect(new Set(answers())).toEqual(new Set([CLIENT_ADDRESS.v4]));
   });
 
   it('goes on with its clients when its address changes', async () => {

@@ -9,7 +9,7 @@ import { ownerOf, readNamespaces } from './owner.js';
 import { findingOf } from './probe.js';
 
 async function answer({ endpoints, payload, timeoutMs }: Question): Promise<Answer[]> {
-  const namespaces = await readNamespaces();
+  const namespaces = readNamespaces();
   const options = {
     timeoutMs,
     ...(payload !== undefined && { payload: Buffer.from(payload, 'base64') }),

@@ -4,11 +4,11 @@
  * kernel shows it the namespaces of those processes alone that it could trace (ptrace(2)), which
  * are no other engine's.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLoopback } from '../dial.js';
 import { allPids, processStat } from '../proc.js';
-import { boundAddresses, ownAddresses } from '../proc-net.js';
+import { boundAddresses, hasAddress } from '../proc-net.js';
 import type { Endpoint } from './target.js';
 
 export interface Owner {
@@ -25,42 +25,45 @@ export interface Owner {
 /** Processes by the inode of their network namespace, those of this process's own first. */
 export type Namespaces = ReadonlyMap<number, readonly number[]>;
 
-export async function readNamespaces(): Promise<Namespaces> {
+export function readNamespaces(): Namespaces {
   const others = allPids().filter((pid) => pid !== process.pid);
   const pids = [process.pid, ...others];
-  const inodes = await Promise.all(pids.map(inodeOf));
   const namespaces = new Map<number, number[]>();
-  for (const [index, inode] of inodes.entries()) {
+  for (const pid of pids) {
+    const inode = inodeOf(pid);
     if (inode === undefined) continue;
-    const pid = pids[index] as number;
     namespaces.set(inode, [...(namespaces.get(inode) ?? []), pid]);
   }
   return namespaces;
+}
+
+/** The processes of the network namespace that has the address. */
+export function namespaceWith(ip: string, namespaces: Namespaces): readonly number[] | undefined {
+  return [...namespaces.values()].find(([pid = 0]) =>
+    isLoopback(ip) ? pid === process.pid : hasAddress(pid, ip),
+  );
 }
 
 export async function ownerOf(
   { ip, port, transport }: Endpoint,
   namespaces: Namespaces,
 ): Promise<Owner> {
-  for (const pids of namespaces.values()) {
-    const [pid = 0] = pids;
-    const isOwn = pid === process.pid;
-    const isHere = isLoopback(ip) ? isOwn : (await ownAddresses(pid)).includes(ip);
-    if (!isHere) continue;
-    const bound = await boundAddresses(pid, transport, port);
-    if (isOwn) return { kind: 'namespace', bound, isPaused: false };
-    const paused = await Promise.all(pids.map(isPaused));
-    return { kind: 'container', pid, bound, isPaused: paused.every(Boolean) };
+  const pids = namespaceWith(ip, namespaces);
+  const [pid] = pids ?? [];
+  if (pids === undefined || pid === undefined) {
+    return { kind: 'nobody', bound: [], isPaused: false };
   }
-  return { kind: 'nobody', bound: [], isPaused: false };
+  const bound = await boundAddresses(pid, transport, port);
+  if (pid === process.pid) return { kind: 'namespace', bound, isPaused: false };
+  return { kind: 'container', pid, bound, isPaused: pids.every(isPaused) };
 }
 
 /** By a signal, or by its control group: cgroups(7), version 2, which rootless engines need for it. */
-async function isPaused(pid: number): Promise<boolean> {
+function isPaused(pid: number): boolean {
   try {
     if (processStat(pid).state === 'T') return true;
-    const [, group = ''] = /^0::(.*)$/m.exec(await readFile(`/proc/${pid}/cgroup`, 'utf8')) ?? [];
-    const events = await readFile(join('/sys/fs/cgroup', group, 'cgroup.events'), 'latin1');
+    const [, group = ''] = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8')) ?? [];
+    const events = readFileSync(join('/sys/fs/cgroup', group, 'cgroup.events'), 'latin1');
     return /^frozen 1$/m.test(events);
   } catch {
     return false;
@@ -68,6 +71,10 @@ async function isPaused(pid: number): Promise<boolean> {
 }
 
 /** Undefined for a process that has ended, or is none of ours to look into. */
-async function inodeOf(pid: number): Promise<number | undefined> {
-  return (await stat(`/proc/${pid}/ns/net`).catch(() => undefined))?.ino;
+function inodeOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}/ns/net`, { throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
+  }
 }
