@@ -27,7 +27,7 @@ import { type AgentStats, parseAgentStats } from './stats.js';
 import { parseUdpTimeouts, type UdpTimeouts } from './udp-timeouts.js';
 
 /** Changes whenever a message changes its meaning. Both sides must have the same. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** Host sockets of one port: one per family at present. */
 export const MAX_FDS_PER_MESSAGE = 16;

@@ -21,12 +21,13 @@ import { newFlowId, type Observable, type Observed } from '../observed.js';
 import type { Handler } from '../reactor.js';
 import { clientOf, pktinfoOf } from './address.js';
 import type { Drops } from './drops.js';
-import type { Source, UdpForwarder } from './forwarder.js';
+import type { UdpForwarder } from './forwarder.js';
+import type { Limited, Phase } from './group.js';
 import { Held } from './held.js';
 import { IPV4, IPV6 } from './layout.js';
-import type { Limited, Phase } from './limits.js';
 import type { Listener } from './listener.js';
 import { type Path, pathToClient, pathToServer } from './path.js';
+import type { Membership } from './pool.js';
 import type { UdpPort } from './port.js';
 import { connectTo, giveUpAddress, queueDrops, wasRefused } from './sockets.js';
 import type { Keyed } from './table.js';
@@ -38,11 +39,12 @@ const SILENCE_MS = 2000;
 
 export class Session implements Handler, Expiring, Limited, Keyed<Session>, Observable {
   deadline = 0;
+  activeAt = 0;
   nextOfHash: Session | undefined;
   phase: Phase = 'unreplied';
+  memberships: readonly Membership<Session>[] = [];
   readonly key: Int32Array;
   readonly port: UdpPort;
-  readonly source: Source;
   readonly #id = newFlowId();
   readonly #startedAt = performance.now();
   readonly #forwarder: UdpForwarder;
@@ -61,18 +63,11 @@ export class Session implements Handler, Expiring, Limited, Keyed<Session>, Obse
   #firstSlot = -1;
   #lastSlot = -1;
 
-  constructor(
-    forwarder: UdpForwarder,
-    port: UdpPort,
-    listener: Listener,
-    key: Int32Array,
-    source: Source,
-  ) {
+  constructor(forwarder: UdpForwarder, port: UdpPort, listener: Listener, key: Int32Array) {
     this.#forwarder = forwarder;
     this.port = port;
     this.#listener = listener;
     this.key = key;
-    this.source = source;
     const { family } = listener;
     this.#toClient = pathToClient(family, clientOf(key), pktinfoOf(family, key), port.counters);
     this.#dialling = this.#newDialling();
