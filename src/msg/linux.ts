@@ -136,7 +136,6 @@ export const ENOSPC = -errno.ENOSPC;
 export const EPIPE = -errno.EPIPE;
 export const ENOBUFS = -errno.ENOBUFS;
 export const EMSGSIZE = -errno.EMSGSIZE;
-export const EACCES = -errno.EACCES;
 export const ENETUNREACH = -errno.ENETUNREACH;
 export const EHOSTUNREACH = -errno.EHOSTUNREACH;
 export const ECONNREFUSED = -errno.ECONNREFUSED;

@@ -21,8 +21,9 @@ export const NO_LIMITS: FlowLimits = {
 
 /**
  * Out of the agent's own file descriptors (`files`) or the system's (`systemFiles`), of `memory`, or
- * of the epoll `watches` of its user; or a limit of FlowLimits is reached. `backlog` counts no flows,
- * but how often those that wait in a backlog could be neither taken nor refused.
+ * of the epoll `watches` of its user; or a limit of FlowLimits is reached, or that of UDP `sessions`.
+ * `backlog` counts no flows, but how often those that wait in a backlog could be neither taken nor
+ * refused.
  */
 export const SHED_REASONS = [
   'files',
@@ -31,6 +32,7 @@ export const SHED_REASONS = [
   'watches',
   'maxFlows',
   'maxFlowsPerPort',
+  'sessions',
   'backlog',
 ] as const;
 

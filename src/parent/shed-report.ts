@@ -12,6 +12,8 @@ const EXPLAINED: Readonly<Record<Exclude<ShedReason, 'backlog'>, string>> = {
     'its user has no epoll watch left: raise it with `sudo sysctl -w fs.epoll.max_user_watches=...`',
   maxFlows: 'the limit of --max-flows is reached',
   maxFlowsPerPort: 'the limit of --max-flows-per-port is reached',
+  sessions:
+    'its table of UDP sessions, or a share of it, is full: a larger limit of open files makes it larger (`ulimit -Hn`; in a systemd unit, LimitNOFILE=)',
 };
 
 const REASONS = SHED_REASONS.filter((reason) => reason !== 'backlog');

@@ -1,7 +1,8 @@
-/** All that takes what others wrote. `npm run fuzz` and the unit tests run each of them. */
+/** All that takes what others wrote, and the limits that hold for them. `npm run fuzz` and the unit tests run each of them. */
 import * as channel from './channel.js';
 import * as commands from './commands.js';
 import * as rules from './rules.js';
+import * as sessions from './sessions.js';
 import * as state from './state.js';
 import type { Target } from './target.js';
 
@@ -9,5 +10,6 @@ export const TARGETS: readonly Target[] = [
   ...Object.values(channel),
   ...Object.values(commands),
   ...Object.values(rules),
+  ...Object.values(sessions),
   ...Object.values(state),
 ];

@@ -7,6 +7,7 @@ import { freePort } from '../harness/ports.js';
 import { connect } from '../harness/tcp-socket.js';
 import { type UdpForwarding, startUdpForwarding } from '../harness/udp-forwarding.js';
 import { type UdpSocket, udpSocket } from '../harness/udp-socket.js';
+import { until } from '../harness/wait.js';
 import { expectExchange, expectGreeting } from './udp-support.js';
 
 const FILES = 128;
@@ -18,15 +19,29 @@ const WAVE = 50;
 /** Each number below is taken, so that none can be had. */
 const NO_FDS = 3;
 const HERE = '127.0.0.1';
+const DEADLINE_MS = 15_000;
 
 describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () => {
   const test = perTest();
 
-  async function start(): Promise<{ forwarding: UdpForwarding; server: UdpSocket; port: number }> {
-    const forwarding = await startUdpForwarding(test);
+  interface Started {
+    readonly forwarding: UdpForwarding;
+    readonly server: UdpSocket;
+    readonly port: number;
+    /** How many sessions the log says were shed because the table is full. */
+    readonly told: () => number;
+  }
+
+  async function start(): Promise<Started> {
+    let told = 0;
+    const forwarding = await startUdpForwarding(test, {
+      onEvent: (event) => {
+        if (event.type === 'limitHit') told += event.flows.sessions ?? 0;
+      },
+    });
     await forwarding.agent.limitFds(FILES);
     const server = await forwarding.server(test);
-    return { forwarding, server, port: await forwarding.publish(server.port) };
+    return { forwarding, server, port: await forwarding.publish(server.port), told: () => told };
   }
 
   const connected = (port: number) => udpSocket(test).connect(HERE, port);
@@ -72,31 +87,64 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () =
     expect(drops['tableFull']).toBe(0);
   });
 
-  it('that are all in use let no new one in, which is counted', async () => {
+  it('of one client make room for its own new ones, the longest silent first', async () => {
     const { forwarding, server, port } = await start();
     const clients = Array.from({ length: perSource }, () => connected(port));
-    for (const client of [...clients, ...clients]) await expectExchange(client, server);
+    for (const client of clients) await established(client, server);
+    await established(connected(port), server);
+    const { flows } = await forwarding.stats();
+    expect(flows).toBe(perSource);
+    const left = new Set((await forwarding.flows(port)).flows.map(({ client }) => client.port));
+    expect(clients.filter((client) => !left.has(client.port))).toEqual(clients.slice(0, 1));
+  });
+
+  it('of two clients that fill a port make room for others at once, and the log tells', async () => {
+    const { forwarding, server, port, told } = await start();
+    const from = (ip: string) => udpSocket(test).bind(ip).connect(HERE, port);
+    for (const ip of ['127.0.0.2', '127.0.0.3']) {
+      for (let index = 0; index < perPort / 2; index++) await established(from(ip), server);
+    }
+    expect(await forwarding.stats()).toMatchObject({ flows: perPort, shed: 0 });
+    const others = ['127.0.0.4', '127.0.0.5'].flatMap((ip) => [from(ip), from(ip), from(ip)]);
+    for (const other of others) other.send('question');
+    for (const other of others) {
+      server.answer(await server.receive(), 'answer');
+      expect(await other.receiveText()).toBe('answer');
+    }
+    const { flows, shed, drops } = await forwarding.stats();
+    expect({ flows, shed }).toEqual({ flows: perPort, shed: others.length });
+    expect(drops['tableFull']).toBe(0);
+    await until(() => told() === others.length, DEADLINE_MS, 'what was shed in the log');
+  });
+
+  it('that are all in use, of clients within their shares, let no new one in, which is told', async () => {
+    const { forwarding, server, port, told } = await start();
+    const clients = Array.from({ length: perPort }, (_, index) =>
+      udpSocket(test).bind(`127.0.1.${index}`).connect(HERE, port),
+    );
+    for (const client of clients) await established(client, server);
     connected(port).send('no room');
     await forwarding.untilStats('a drop', ({ drops }) => drops['tableFull'] === 1);
     for (const client of clients) await expectExchange(client, server);
-    expect((await forwarding.stats()).flows).toBe(perSource);
+    expect(await forwarding.stats()).toMatchObject({ flows: perPort, shed: 1 });
+    await until(() => told() === 1, DEADLINE_MS, 'what was shed in the log');
   });
 
   it('over the limit of a port give way where nobody answered, and are shed where all are in use', async () => {
     const forwarding = await startUdpForwarding(test, { maxFlowsPerPort: 2 });
     const server = await forwarding.server(test);
     const port = await forwarding.publish(server.port);
-    const clients = [connected(port), connected(port)];
-    const [client] = clients as [UdpSocket, UdpSocket];
+    const client = connected(port);
+    const other = udpSocket(test).bind('127.0.0.2').connect(HERE, port);
     await established(client, server);
     await expectGreeting(connected(port), server);
     await expectGreeting(connected(await forwarding.publish(server.port)), server);
     expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 0 });
-    for (const one of clients) await established(one, server);
+    for (const one of [client, other]) await established(one, server);
     expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 1 });
-    connected(port).send('no room');
+    udpSocket(test).bind('127.0.0.3').connect(HERE, port).send('no room');
     await forwarding.untilStats('a drop', ({ drops }) => drops['tableFull'] === 1);
-    for (const one of clients) await established(one, server);
+    for (const one of [client, other]) await established(one, server);
     expect(await forwarding.stats()).toMatchObject({ flows: 3, shed: 2 });
   });
 
@@ -134,7 +182,7 @@ describeWith([userNamespaces, tool('ip'), tool('prlimit')], 'UDP sessions', () =
   });
 });
 
-/** Makes a session that is never given up: its client has spoken after an answer. */
+/** Makes a session that is in use: its client has spoken after an answer. */
 async function established(client: UdpSocket, server: UdpSocket): Promise<void> {
   for (let exchange = 0; exchange < 2; exchange++) await expectExchange(client, server);
 }

@@ -11,6 +11,7 @@ const NONE = {
   watches: 0,
   maxFlows: 0,
   maxFlowsPerPort: 0,
+  sessions: 0,
   backlog: 0,
 };
 const REPORT_MS = 1000;

@@ -1,6 +1,8 @@
 import { array, assert, boolean, integer, property, tuple } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Group, limitsOf, type Phase } from '../../src/child/udp/limits.js';
+import type { Phase } from '../../src/child/udp/group.js';
+import { FLOOR_MS, limitsOf } from '../../src/child/udp/limits.js';
+import { Pool } from '../../src/child/udp/pool.js';
 import { hashOf, SessionTable } from '../../src/child/udp/table.js';
 
 interface Entry {
@@ -10,10 +12,21 @@ interface Entry {
 
 const key = array(integer({ min: 0, max: 3 }), { minLength: 3, maxLength: 3 });
 
-function group(limit: number, phases: readonly Phase[]) {
-  const made = new Group<{ readonly phase: Phase; readonly id: number }>(limit);
-  for (const [id, phase] of phases.entries()) made.add({ phase, id });
+/** Sessions by client and phase, the first one silent for longest; the last is silent for `silentMs`. */
+function pool(limit: number, sessions: readonly [string, Phase][], silentMs = 0) {
+  const made = new Pool<{ readonly phase: Phase; readonly id: number; activeAt: number }>(limit);
+  for (const [id, [client, phase]] of sessions.entries())
+    made.add({ phase, id, activeAt: id - sessions.length - silentMs }, client);
   return made;
+}
+
+/** As many sessions, each of another client. */
+function each(count: number, phase: Phase): [string, Phase][] {
+  return Array.from({ length: count }, (_, index) => [`${phase} ${index}`, phase]);
+}
+
+function of(client: string, count: number, phase: Phase): [string, Phase][] {
+  return Array.from({ length: count }, () => [client, phase]);
 }
 
 describe('the table of sessions', () => {
@@ -58,19 +71,66 @@ describe('the table of sessions', () => {
   });
 });
 
-describe('a group of sessions', () => {
-  it.each<[string, readonly Phase[], number | undefined]>([
-    ['the oldest unreplied one in a flood', ['answered', 'unreplied', 'unreplied', 'unreplied'], 1],
-    ['the first answered one else', ['unreplied', 'unreplied', 'answered', 'answered'], 2],
-    ['an unreplied one rather than none', ['established', 'unreplied', 'established'], 1],
-    ['none that is established', ['established', 'established'], undefined],
-  ])('gives up %s', (_, phases, victim) => {
-    expect(group(phases.length, phases).victim?.id).toBe(victim);
+describe('a full table', () => {
+  it.each<[string, [string, Phase][], number, number | undefined]>([
+    [
+      'the oldest unreplied one in a flood',
+      [...each(1, 'answered'), ...each(3, 'unreplied')],
+      0,
+      1,
+    ],
+    ['the first answered one else', [...each(2, 'unreplied'), ...each(2, 'answered')], 0, 2],
+    [
+      'the silent answered one before',
+      [...each(8, 'established'), ...each(1, 'answered')],
+      FLOOR_MS,
+      8,
+    ],
+    ['the longest silent established one', each(16, 'established'), FLOOR_MS, 0],
+    [
+      'that rather than one that is young',
+      [...each(15, 'established'), ...each(1, 'unreplied')],
+      FLOOR_MS,
+      0,
+    ],
+    [
+      'the oldest young one where many are',
+      [...each(11, 'established'), ...each(5, 'unreplied')],
+      FLOOR_MS,
+      11,
+    ],
+    [
+      'an unreplied one rather than one in use',
+      [...each(15, 'established'), ...each(1, 'unreplied')],
+      0,
+      15,
+    ],
+    [
+      'one of a client that has too many',
+      [...each(13, 'established'), ...of('many', 3, 'established')],
+      0,
+      13,
+    ],
+    [
+      'none of a client that has its share',
+      [...each(14, 'established'), ...of('two', 2, 'established')],
+      0,
+      undefined,
+    ],
+  ])('gives up %s', (_, sessions, silentMs, victim) => {
+    const { length } = sessions;
+    expect(pool(length, sessions, silentMs).victim(0)?.id).toBe(victim);
+  });
+
+  it('gives up the longest silent session of a client that makes room for itself', () => {
+    const made = pool(8, [...each(2, 'established'), ...of('one', 4, 'established')]);
+    expect(made.victimOf('one', 0)?.id).toBe(2);
+    expect(made.victimOf('nobody', 0)).toBe(undefined);
   });
 
   it('is full at its limit', () => {
-    expect(group(3, ['established', 'answered']).isFull).toBe(false);
-    expect(group(3, ['established', 'answered', 'unreplied']).isFull).toBe(true);
+    expect(pool(3, each(2, 'established')).isFull).toBe(false);
+    expect(pool(3, each(3, 'established')).isFull).toBe(true);
   });
 
   it('leaves files for TCP, and room for other ports and clients', () => {

@@ -1,79 +1,43 @@
 /**
  * How many sessions there may be, and which one makes room for another: in total, for one port, for
- * one source address.
+ * one client.
  *
  *   unreplied ─► answered ─► established
  *
  * A session is established when its client has spoken again after the server's first answer, which
- * no sender of forged addresses can know of. It is never evicted. A flood can only evict sessions
- * that nobody has answered, unless these are less than half: then there is no flood but a full
- * table of finished exchanges (DNS), and the one that was answered first has to go. The limits that
- * hold for the flows of all protocols (`../overload.ts`) take their victims here as well.
+ * no sender of forged addresses can know of. A full table gives up, in this order,
+ *
+ * 1. the oldest unreplied session, where more than half are unreplied: a flood;
+ * 2. the longest silent answered session, if it was silent for FLOOR_MS: a finished exchange (DNS);
+ * 3. the longest silent established session, if it was silent for FLOOR_MS;
+ * 4. the longest silent session of the client that has the most, if these are more than its share;
+ * 5. an answered session, then an unreplied one.
+ *
+ * 3 and 4 hold only while few sessions are unreplied or answered (RESERVE_SHARE): new clients need
+ * room for as long as an exchange takes, and a flood must not get more than that. If nothing is
+ * left, every session is in use and no client has too many: the new one is dropped.
+ *
+ * A client at its own limit gives up its own sessions, in use or not. A client is an IPv4 address,
+ * or a whole /64 of IPv6 (`address.ts`): a host picks its addresses in there as it likes, so a limit
+ * for each address would limit nobody.
+ *
+ * The limits that hold for the flows of all protocols (`../overload.ts`) take their victims here
+ * as well.
  */
 
-export type Phase = 'unreplied' | 'answered' | 'established';
-
-export interface Limited {
-  readonly phase: Phase;
-}
-
-export class Group<T extends Limited> {
-  /** Those that are more already stay. */
-  limit: number;
-  readonly #unreplied = new Set<T>();
-  readonly #answered = new Set<T>();
-  #established = 0;
-
-  constructor(limit: number) {
-    this.limit = limit;
-  }
-
-  get size(): number {
-    return this.#unreplied.size + this.#answered.size + this.#established;
-  }
-
-  get isFull(): boolean {
-    return this.size >= this.limit;
-  }
-
-  /** The session that makes room for another one; undefined when all are established. */
-  get victim(): T | undefined {
-    const isFlood = 2 * this.#unreplied.size > this.size || this.#answered.size === 0;
-    const [oldest] = isFlood ? this.#unreplied : this.#answered;
-    return oldest;
-  }
-
-  /** Enters a session, at the end of its phase's line. */
-  add(session: T): void {
-    const line = this.#lineOf(session.phase);
-    if (line === undefined) this.#established++;
-    else line.add(session);
-  }
-
-  /** Before its phase changes, or at its end. */
-  delete(session: T): void {
-    const line = this.#lineOf(session.phase);
-    if (line === undefined) this.#established--;
-    else line.delete(session);
-  }
-
-  #lineOf(phase: Phase): Set<T> | undefined {
-    switch (phase) {
-      case 'unreplied':
-        return this.#unreplied;
-      case 'answered':
-        return this.#answered;
-      case 'established':
-        return undefined;
-      default:
-        return phase satisfies never;
-    }
-  }
-}
+/** Longer than most clients that are still there are silent: QUIC's usual idle timeout. */
+export const FLOOR_MS = 30_000;
+/** A client may have an eighth of a full table in use: eight of them fill it. */
+export const CLIENT_SHARE = 8;
+/** A quarter of a table can always be had by sessions that are unreplied or answered. */
+export const RESERVE_SHARE = 4;
+/** A session's place in line is right to this: a move for each datagram would cost too much. */
+export const ORDER_MS = 1000;
 
 export interface Limits {
   readonly total: number;
   readonly perPort: number;
+  /** For one client, of all ports. */
   readonly perSource: number;
 }
 

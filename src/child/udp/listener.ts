@@ -94,9 +94,8 @@ export class Listener implements Handler {
 
   /** Undefined when there is no room for another session. */
   #open(): Session | undefined {
-    const source = this.#forwarder.admit(this.#port, this.#key);
-    if (source === undefined) return undefined;
-    const session = new Session(this.#forwarder, this.#port, this, this.#key.slice(), source);
+    if (!this.#forwarder.admit(this.#port, this.#key)) return undefined;
+    const session = new Session(this.#forwarder, this.#port, this, this.#key.slice());
     this.#table.add(session);
     this.#last = session;
     return session;

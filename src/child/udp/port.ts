@@ -7,8 +7,8 @@ import type { PortCounters } from '../counters.js';
 import type { ForwardedPort, PublishedPort } from '../forwarder.js';
 import type { Targets, Waiting } from '../targets.js';
 import type { UdpForwarder } from './forwarder.js';
-import { Group } from './limits.js';
 import { Listener } from './listener.js';
+import { Pool } from './pool.js';
 import type { Releasing } from './releases.js';
 import type { Session } from './session.js';
 
@@ -16,7 +16,7 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting, Releasing {
   readonly id: number;
   readonly targets: Targets;
   readonly counters: PortCounters;
-  readonly sessions: Group<Session>;
+  readonly sessions: Pool<Session>;
   /** Sessions that hold their datagrams until the target is known. */
   readonly waiting = new Set<Session>();
   readonly #forwarder: UdpForwarder;
@@ -28,7 +28,7 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting, Releasing {
     this.targets = published.targets;
     this.counters = published.counters;
     this.#forwarder = forwarder;
-    this.sessions = new Group(forwarder.limits.perPort);
+    this.sessions = new Pool(forwarder.limits.perPort);
     try {
       for (const socket of sockets) this.#listeners.push(new Listener(forwarder, this, socket));
     } catch (error) {
@@ -66,7 +66,9 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting, Releasing {
   }
 
   makeRoom(reason: ShedReason): boolean {
-    return this.#forwarder.evict(this.sessions, reason);
+    const { maxFlowsPerPort } = this.#forwarder.watchers.overload.limits;
+    const victim = this.sessions.victim(performance.now(), maxFlowsPerPort);
+    return this.#forwarder.evict(victim, reason);
   }
 
   /** Ends its sessions as well: the address that they would answer from is no longer ours. */

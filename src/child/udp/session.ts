@@ -15,22 +15,24 @@ import type { Expiring } from '../deadlines.js';
 import { newFlowId, type Observable, type Observed } from '../observed.js';
 import { clientOf, pktinfoOf } from './address.js';
 import type { Drops } from './drops.js';
-import type { Source, UdpForwarder } from './forwarder.js';
+import type { UdpForwarder } from './forwarder.js';
+import type { Limited, Phase } from './group.js';
 import { Held } from './held.js';
-import type { Limited, Phase } from './limits.js';
 import type { Listener } from './listener.js';
 import { type Path, pathToClient } from './path.js';
+import type { Membership } from './pool.js';
 import type { UdpPort } from './port.js';
 import type { Keyed } from './table.js';
 import { Upstream, type UpstreamOwner } from './upstream.js';
 
 export class Session implements UpstreamOwner, Expiring, Limited, Keyed<Session>, Observable {
   deadline = 0;
+  activeAt = 0;
   nextOfHash: Session | undefined;
   phase: Phase = 'unreplied';
+  memberships: readonly Membership<Session>[] = [];
   readonly key: Int32Array;
   readonly port: UdpPort;
-  readonly source: Source;
   readonly #id = newFlowId();
   readonly #startedAt = performance.now();
   readonly #forwarder: UdpForwarder;
@@ -42,18 +44,11 @@ export class Session implements UpstreamOwner, Expiring, Limited, Keyed<Session>
   #firstSlot = -1;
   #lastSlot = -1;
 
-  constructor(
-    forwarder: UdpForwarder,
-    port: UdpPort,
-    listener: Listener,
-    key: Int32Array,
-    source: Source,
-  ) {
+  constructor(forwarder: UdpForwarder, port: UdpPort, listener: Listener, key: Int32Array) {
     this.#forwarder = forwarder;
     this.port = port;
     this.#listener = listener;
     this.key = key;
-    this.source = source;
     const { family } = listener;
     const client = clientOf(key);
     this.#toClient = pathToClient(family, client, pktinfoOf(family, key), port.counters);

@@ -1,5 +1,5 @@
 /**
- * ICMP echoes to a target from the child's network namespace: from an address of nobody, as the agent
+ * ICMP echoes to a target from the child's network namespace: from a foreign address, as the agent
  * connects from clients' addresses, and from an address of the namespace.
  */
 
@@ -101,11 +101,12 @@ export class Canary implements Disposable {
   readonly #foreign: Echoes;
   readonly #own: Echoes;
 
-  constructor(target: string) {
+  /** By default the foreign address is nobody's. */
+  constructor(target: string, foreign?: string) {
     const kind = target.includes(':') ? ICMPV6 : ICMP;
     this.#own = new Echoes(kind, target);
     try {
-      this.#foreign = new Echoes(kind, target, kind.nobody);
+      this.#foreign = new Echoes(kind, target, foreign ?? kind.nobody);
     } catch (error) {
       this.#own[Symbol.dispose]();
       throw error;

@@ -3,7 +3,10 @@
  *
  * 1. The owner of the target's address. No owner and no neighbour that answers: `dead`.
  * 2. The routes of the owner's network namespace: `lost` where they lead elsewhere.
- * 3. A canary: an echo from an address of nobody. Answered, foreign addresses come back. Not
+ * 3. Another container with the client's address. Docker drops packets of other networks to its
+ *    containers, and with them the replies to the client: `lost` where an echo's reply comes as far as
+ *    the namespace.
+ * 4. A canary: an echo from an address of nobody. Answered, foreign addresses come back. Not
  *    answered, they are `lost` only if the echoes arrived in the container and one from the
  *    namespace's own address was answered. A firewall that lets them in, and out again only to its
  *    own namespace, drops every client; one that doesn't let them in may be meant for strangers.
@@ -31,7 +34,8 @@ const UNDELIVERED =
 
 /** In the order of the clients. Throws what keeps it from finding out. */
 export function findInside(target: Target, clients: readonly string[]): ReturnPath[] {
-  const [pid] = namespaceWith(target.ip, readNamespaces()) ?? [];
+  const namespaces = readNamespaces();
+  const [pid] = namespaceWith(target.ip, namespaces) ?? [];
   if (pid === process.pid) {
     const answer = found('open', `${target.ip} is an address of the namespace itself`);
     return clients.map(() => answer);
@@ -47,7 +51,11 @@ export function findInside(target: Target, clients: readonly string[]): ReturnPa
   return clients.map((client) => {
     const toClient = kernel.route({ to: client, from: target });
     const loss = lossByRoutes({ client, toClient, toNobody, isOwn });
-    if (loss === undefined) return byCanary();
+    if (loss === undefined) {
+      const [twin] = namespaceWith(client, namespaces) ?? [];
+      const isShadowed = twin !== undefined && twin !== process.pid && twin !== pid;
+      return (isShadowed ? lossByTwin(target, client) : undefined) ?? byCanary();
+    }
     // The gateway may answer for addresses that are not its own: then the canary's reply comes back.
     const isOpen = isSameHop(toClient, toNobody) && byCanary().verdict === 'open';
     return isOpen ? byCanary() : loss;
@@ -92,6 +100,17 @@ function tryCanary({ ip }: Target, pid: number | undefined): ReturnPath {
     return found('unknown', `a firewall lets no echo of a foreign address in to ${ip}`);
   }
   return found('lost', "the container's firewall lets no reply to foreign addresses out");
+}
+
+/** Undefined where replies to the client are delivered, or never come. */
+function lossByTwin({ ip }: Target, client: string): ReturnPath | undefined {
+  using sniffer = new Sniffer(ip, client);
+  using canary = new Canary(ip, client);
+  canary.send(1);
+  canary.wait(FIRST_WAIT_MS);
+  if (canary.isForeignAnswered || !sniffer.hasReply()) return undefined;
+  const reason = `another container has the address ${client}, and the engine drops what other networks send to it; give the engine's networks another range`;
+  return { verdict: 'lost', scope: 'client', reason };
 }
 
 /** For every client. */

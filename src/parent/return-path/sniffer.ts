@@ -1,5 +1,5 @@
 /**
- * Sees a target's packets to the address of nobody as they come in to the child's namespace, before
+ * Sees a target's packets to a foreign address, by default that of nobody, as they come in to the child's namespace, before
  * any rule does: packet(7). It tells replies that no rule delivers from replies that never came.
  */
 
@@ -32,15 +32,16 @@ export class Sniffer implements Disposable {
   readonly #target: Buffer;
   readonly #source: number;
 
-  constructor(target: string) {
+  constructor(target: string, foreign?: string) {
     const isIPv4 = !target.includes(':');
     const layout = isIPv4 ? IPV4 : IPV6;
+    const nobody = isIPv4 ? NOBODY.ipv4 : NOBODY.ipv6;
     this.#target = bytesOf(target);
     this.#source = layout.source;
     const type = linux.SOCK_DGRAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
     const protocol = isIPv4 ? ETH_P_IP : ETH_P_IPV6;
     this.#socket = new Fd(must(libc.socket(linux.AF_PACKET, type, protocol), 'socket(AF_PACKET)'));
-    attachFilter(this.#socket, layout.destination, bytesOf(isIPv4 ? NOBODY.ipv4 : NOBODY.ipv6));
+    attachFilter(this.#socket, layout.destination, bytesOf(foreign ?? nobody));
   }
 
   /** Whether the target has sent one since the socket was opened. */

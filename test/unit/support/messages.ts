@@ -105,6 +105,7 @@ const toParent: EachOf<ToParent> = {
       watches: 4,
       maxFlows: 5,
       maxFlowsPerPort: 6,
+      sessions: 8,
       backlog: 7,
     },
   },
