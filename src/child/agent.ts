@@ -255,10 +255,8 @@ class Control implements Handler, Disposable {
         'the agent has no file descriptor left for a listener; raise the limit of open files (ulimit -n)',
       );
     }
-    this.#ports.add(
-      port,
-      fds.map((fd) => new Fd(fd.release())),
-    );
+    const sockets = fds.map((fd) => new Fd(fd.release()));
+    this.#ports.add(port, sockets);
   }
 
   /** With what `work` returns, or else by `done`. */

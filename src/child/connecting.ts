@@ -63,9 +63,8 @@ export class Connecting {
   onSilent(): void {
     const watched = this.#flow.watchClient();
     if (watched < 0) return this.#flow.onExhausted(watched);
-    if (!this.dialling.bearsClient) return;
     if (this.dialling.isHopeless()) return this.#attemptAgain();
-    this.dialling.ask(this.#flow);
+    if (this.dialling.bearsClient) this.dialling.ask(this.#flow);
     this.#flow.wait();
   }
 

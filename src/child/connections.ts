@@ -87,7 +87,11 @@ export abstract class Connections implements Forwarder {
       close();
       throw error;
     }
-    return { close, queueDrops: 0 };
+    const abandon = () => {
+      const flows = [...this.connecting.all].filter(({ portId }) => portId === published.id);
+      for (const flow of flows) flow.abort();
+    };
+    return { close, abandon, queueDrops: 0 };
   }
 
   flowsOf(id: number): readonly Flow[] {

@@ -54,6 +54,11 @@ export class Deadlines<T extends Expiring> implements Clock {
     this.#onExpired = onExpired;
   }
 
+  /** Those with a deadline. */
+  get all(): Iterable<T> {
+    return this.#entries;
+  }
+
   /** Sets or restarts the entry's deadline. */
   set(entry: T): void {
     this.#entries.delete(entry);

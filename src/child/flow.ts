@@ -28,12 +28,9 @@ import type { Connections, ListeningPort } from './connections.js';
 import { Connecting, type ConnectingFlow } from './connecting.js';
 import { type ConnectTo, Dialling } from './dialling.js';
 import { newFlowId, type Observable, type Observed } from './observed.js';
-import { Side } from './side.js';
+import { EDGES, GONE_EVENTS, Side } from './side.js';
 import { resetNow, resetOnClose, shutdownWrite } from './sockets.js';
 
-const EDGES = linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
-/** The client was reset, or has closed both ways. */
-const GONE_EVENTS = linux.EPOLLERR | linux.EPOLLHUP;
 /** Time for the other side to take what was read before a reset. */
 const RESET_GRACE_MS = 500;
 /** A flow that moved so much at an edge waits at the next one until those before it had their share. */
@@ -111,8 +108,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   }
 
   get #shownState(): FlowState {
-    if (this.#state === 'connecting') return 'dialling';
-    if (this.#state !== 'open') return 'draining';
+    if (this.#state !== 'open') return this.#state === 'connecting' ? 'dialling' : 'draining';
     return this.#client.ended || this.#server.ended ? 'half-closed' : 'open';
   }
 
@@ -149,7 +145,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
     switch (this.#state) {
       case 'connecting':
         if (side === this.#server) this.#connecting?.onServerEvents(side.fd, events);
-        else if ((events & GONE_EVENTS) !== 0) this.#abort();
+        else if ((events & GONE_EVENTS) !== 0) this.abort();
         break;
       case 'open':
         if ((events & linux.EPOLLERR) !== 0) this.#break(side);
@@ -197,13 +193,13 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
     const dialling = this.#connecting?.dialling;
     if (dialling?.isWithheld === true) dialling.onWithheld();
     else this.#connections.refused(this.#port, unpackSockAddr(this.#address));
-    this.#abort();
+    this.abort();
   }
 
   /** The newest flow goes, the listener rests, all others go on. */
   onExhausted(error: number): void {
     this.#connections.overloaded(this.#port, error);
-    this.#abort();
+    this.abort();
   }
 
   #pumpBoth(): void {
@@ -282,7 +278,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   }
 
   /** Before it was open. A client's fd that is not watched can make room for others at once. */
-  #abort(): void {
+  abort(): void {
     if (this.#isClientWatched) resetOnClose(this.#client.fd);
     else {
       resetNow(this.#client.fd);

@@ -32,6 +32,8 @@ export interface ForwardedPort {
    * Flows that exist go on until they end.
    */
   close(): void;
+  /** Resets the flows that are not open yet: their server may be another one's soon. */
+  abandon(): void;
   /** Datagrams that the kernel dropped because a queue of the host's sockets was full. */
   readonly queueDrops: number;
 }

@@ -33,6 +33,8 @@ import { UdpForwarder } from './udp/forwarder.js';
 
 interface Port {
   readonly targets: Targets;
+  /** On the clock of performance.now(). */
+  readonly addedAt: number;
   readonly counters: PortCounters;
   /** As the parent gave it. */
   readonly spec: string;
@@ -102,7 +104,7 @@ export class AgentPorts {
     const fds = sockets.map(({ number }) => number);
     const counters = new PortCounters(isShared);
     const forwarded = forwarder.addPort({ id, targets, counters }, sockets);
-    this.#ports.set(id, { targets, counters, spec, fds, forwarded });
+    this.#ports.set(id, { targets, addedAt: performance.now(), counters, spec, fds, forwarded });
   }
 
   /** For a parent that takes the ports back; the fds stay ours. */
@@ -110,17 +112,26 @@ export class AgentPorts {
     for (const [id, { spec, fds }] of this.#ports) yield { id, spec, fds };
   }
 
-  /** Takes nothing new; flows that exist go on. Throws for an unknown id. */
+  /** Takes nothing new; flows that are open go on. Throws for an unknown id. */
   remove(id: number): void {
     const port = this.#ports.get(id);
     if (port === undefined) throw new SluiceError('ERR_PORT_ID', `there is no port ${id}`);
     this.#ports.delete(id);
     port.forwarded.close();
+    port.targets.end();
+    port.forwarded.abandon();
   }
 
   /** The parent's answer to `resolve`; the port may be gone by now. */
   answered(id: number, resolution: Resolution): void {
-    this.#ports.get(id)?.targets.answered(resolution);
+    const port = this.#ports.get(id);
+    if (port === undefined) return;
+    const since = port.targets.generation === 0 ? port.addedAt : performance.now();
+    for (const target of resolution.targets) {
+      const server = encodeSockAddr(target);
+      if (!port.targets.isNamed(server)) this.#returnPaths.forgetBefore(since, server);
+    }
+    port.targets.answered(resolution);
   }
 
   /** The parent is gone: nobody will answer what was asked. */
@@ -133,7 +144,8 @@ export class AgentPorts {
   drain(limitMs: number, onDrained: () => void): void {
     for (const [id, port] of this.#ports) {
       this.#drained.set(id, port.counters);
-      this.remove(id);
+      this.#ports.delete(id);
+      port.forwarded.close();
     }
     const limit = performance.now() + limitMs;
     this.#reactor.addClock({

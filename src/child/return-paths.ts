@@ -7,18 +7,21 @@
  * evidence is there, and where there is none, flows keep their clients' addresses.
  *
  * An answer is kept for as long as flows use it, and asked for again from time to time beside them.
+ * The answers to one client's questions don't delay another one's.
  */
 
 import type { ReturnPathAnswer } from '../msg/source-address.js';
 import { encodeSockAddr, keyOfIP } from '../msg/sockaddr.js';
 
-/** Between two questions about a target whose answer stays the same; it doubles up to the second. */
+/** Between two questions of a client whose answer stays the same; it doubles up to the second. */
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 32_000;
-/** After this, what is known of lost replies and dead targets is asked about anew while it is used. */
+/** After this, an answer that sends flows another way is asked for anew while it is used. */
 const RECHECK_MS = 5000;
 /** A target that answered a client this lately needs no proof. */
 const PROVEN_MS = 10_000;
+/** Questions about one target; the parent answers those that come together by one look. */
+const MOST_IN_A_SECOND = 16;
 /** Targets remembered at a time, and clients of each; the oldest give way. */
 const MOST_TARGETS = 4096;
 const MOST_CLIENTS = 1024;
@@ -32,25 +35,30 @@ export interface Silent {
 /** Asks the parent; false when there is none. */
 export type AskReturnPath = (port: number, server: Uint8Array, client: Uint8Array) => boolean;
 
-class Target {
-  /** Replies to no client's address come back. */
+class Client {
+  /** Replies to its address don't come back. */
   isLost = false;
-  isDead = false;
-  /** For people: why. */
-  reason = '';
-  /** Clients to whose addresses no reply comes back, by address. */
-  readonly lostClients = new Set<string>();
   askedAt = -Infinity;
-  answeredAt = -Infinity;
-  provenAt = -Infinity;
   pauseMs = FIRST_PAUSE_MS;
   isAsking = false;
   readonly waiting = new Set<Silent>();
 }
 
+class Target {
+  /** Replies to no client's address come back. */
+  isLost = false;
+  isDead = false;
+  /** For people: why replies are lost. */
+  reason = '';
+  /** By address. */
+  readonly clients = new Map<string, Client>();
+  answeredAt = -Infinity;
+  provenAt = -Infinity;
+  secondAt = -Infinity;
+  askedInSecond = 0;
+}
+
 export class ReturnPaths {
-  /** Another number whenever replies of some target turned out to be lost. */
-  generation = 0;
   readonly #ask: AskReturnPath;
   readonly #targets = new Map<string, Target>();
 
@@ -65,7 +73,7 @@ export class ReturnPaths {
   isLost(port: number, server: Uint8Array, client: Uint8Array): boolean {
     const target = this.#targets.get(keyOfIP(server));
     if (target === undefined) return false;
-    const isLost = target.isLost || target.lostClients.has(keyOfIP(client));
+    const isLost = target.isLost || target.clients.get(keyOfIP(client))?.isLost === true;
     if (isLost) this.#recheck(target, port, server, client);
     return isLost;
   }
@@ -95,104 +103,143 @@ export class ReturnPaths {
   }
 
   /**
-   * A flow of that port that bears the client's address has no answer. Asks, unless that was done a
-   * moment ago, and calls the flow after the next answer. False when nobody is there to ask.
+   * A flow that bears the client's address has no answer. Asks, unless that was done a moment ago,
+   * and calls the flow after the answer. False when nobody is there to ask.
    */
   ask(port: number, server: Uint8Array, client: Uint8Array, flow: Silent): boolean {
     const target = this.#targetOf(server);
-    const now = performance.now();
-    if (!target.isAsking && now < target.askedAt + target.pauseMs) return true;
-    if (!target.isAsking && !this.#send(target, port, server, client)) return false;
-    target.waiting.add(flow);
-    return true;
+    const asking = clientOf(target, client);
+    const isTooSoon = performance.now() < asking.askedAt + asking.pauseMs || isBusy(target);
+    if (!asking.isAsking && isTooSoon) return true;
+    return this.#askFor(target, asking, { port, server, client }, flow);
   }
 
   /** As `ask`, however lately that was done. */
   askNow(port: number, server: Uint8Array, client: Uint8Array, flow: Silent): boolean {
     const target = this.#targetOf(server);
-    if (!target.isAsking && !this.#send(target, port, server, client)) return false;
-    target.waiting.add(flow);
-    return true;
+    return this.#askFor(target, clientOf(target, client), { port, server, client }, flow);
   }
 
-  answered(answer: ReturnPathAnswer): void {
-    const target = this.#targets.get(keyOfText(answer.target));
-    if (target === undefined) return;
-    target.isAsking = false;
+  /** Forgets answers from before that time: the address is another container's since then. */
+  forgetBefore(time: number, server: Uint8Array): void {
+    const key = keyOfIP(server);
+    const target = this.#targets.get(key);
+    if (target === undefined || target.answeredAt >= time) return;
+    this.#targets.delete(key);
+    forget(target);
+  }
+
+  answered({ target: ip, client: clientIP, verdict, scope, reason }: ReturnPathAnswer): void {
+    const target = this.#targets.get(keyOfText(ip));
+    const client = target?.clients.get(keyOfText(clientIP));
+    if (target === undefined || client === undefined) return;
+    client.isAsking = false;
     target.answeredAt = performance.now();
-    if (this.#note(target, answer)) target.pauseMs = FIRST_PAUSE_MS;
-    else target.pauseMs = Math.min(2 * target.pauseMs, LONGEST_PAUSE_MS);
-    callAll(target);
+    const before = `${target.isLost} ${target.isDead} ${client.isLost}`;
+    target.isDead = verdict === 'dead';
+    if (verdict === 'lost') {
+      target.reason = reason;
+      if (scope === 'target') target.isLost = true;
+      else client.isLost = true;
+    } else if (verdict !== 'unknown') {
+      target.isLost = false;
+      client.isLost = false;
+    }
+    const isNew = before !== `${target.isLost} ${target.isDead} ${client.isLost}`;
+    client.pauseMs = isNew ? FIRST_PAUSE_MS : Math.min(2 * client.pauseMs, LONGEST_PAUSE_MS);
+    // What holds for the target concerns those as well that wait for an answer of their own.
+    const concerned = isNew && scope === 'target' ? target.clients.values() : [client];
+    for (const one of concerned) callAll(one);
   }
 
   /** The parent is gone, and answers no more. */
   unanswered(): void {
-    for (const target of this.#targets.values()) {
-      if (!target.isAsking) continue;
-      target.isAsking = false;
-      callAll(target);
+    for (const { clients } of this.#targets.values()) {
+      for (const client of clients.values()) {
+        if (!client.isAsking) continue;
+        client.isAsking = false;
+        callAll(client);
+      }
     }
-  }
-
-  /** True when something is known that was not before. */
-  #note(target: Target, { verdict, scope, client, reason }: ReturnPathAnswer): boolean {
-    const before = `${target.isLost} ${target.isDead} ${target.lostClients.size}`;
-    target.isDead = verdict === 'dead';
-    const key = keyOfText(client);
-    if (verdict === 'lost') {
-      target.reason = reason;
-      if (scope === 'target') target.isLost = true;
-      else addBounded(target.lostClients, key, MOST_CLIENTS);
-    } else if (verdict !== 'unknown') {
-      target.isLost = false;
-      target.lostClients.delete(key);
-    }
-    const isNew = before !== `${target.isLost} ${target.isDead} ${target.lostClients.size}`;
-    if (isNew) this.generation++;
-    return isNew;
   }
 
   #recheck(target: Target, port: number, server: Uint8Array, client: Uint8Array): void {
     const now = performance.now();
-    if (target.isAsking || now < Math.max(target.answeredAt, target.askedAt) + RECHECK_MS) return;
-    this.#send(target, port, server, client);
+    const asking = clientOf(target, client);
+    const latest = Math.max(target.answeredAt, asking.askedAt, target.secondAt);
+    if (!asking.isAsking && now >= latest + RECHECK_MS) {
+      this.#askFor(target, asking, { port, server, client });
+    }
   }
 
-  #send(target: Target, port: number, server: Uint8Array, client: Uint8Array): boolean {
-    target.askedAt = performance.now();
-    target.isAsking = this.#ask(port, server, client);
-    return target.isAsking;
+  #askFor(target: Target, asking: Client, { port, server, client }: Question, flow?: Silent) {
+    if (!asking.isAsking) {
+      asking.askedAt = performance.now();
+      countQuestion(target, asking.askedAt);
+      asking.isAsking = this.#ask(port, server, client);
+    }
+    if (asking.isAsking && flow !== undefined) asking.waiting.add(flow);
+    return asking.isAsking;
   }
 
   #targetOf(server: Uint8Array): Target {
     const key = keyOfIP(server);
-    let target = this.#targets.get(key);
-    if (target === undefined) {
-      target = new Target();
-      if (this.#targets.size >= MOST_TARGETS) {
-        const [oldest] = this.#targets.keys();
-        this.#targets.delete(oldest as string);
-      }
-      this.#targets.set(key, target);
-    }
-    return target;
+    return getOrAdd(this.#targets, key, MOST_TARGETS, () => new Target(), forget);
   }
+}
+
+interface Question {
+  readonly port: number;
+  readonly server: Uint8Array;
+  readonly client: Uint8Array;
+}
+
+function clientOf({ clients }: Target, client: Uint8Array): Client {
+  return getOrAdd(clients, keyOfIP(client), MOST_CLIENTS, () => new Client(), callAll);
+}
+
+function isBusy({ secondAt, askedInSecond }: Target): boolean {
+  return performance.now() < secondAt + 1000 && askedInSecond >= MOST_IN_A_SECOND;
+}
+
+function countQuestion(target: Target, now: number): void {
+  if (now >= target.secondAt + 1000) {
+    target.secondAt = now;
+    target.askedInSecond = 0;
+  }
+  target.askedInSecond++;
 }
 
 function keyOfText(ip: string): string {
   return keyOfIP(encodeSockAddr({ ip, port: 0 }));
 }
 
-function callAll({ waiting }: Target): void {
+function callAll({ waiting }: Client): void {
   const flows = [...waiting];
   waiting.clear();
   for (const flow of flows) flow.onReturnPath();
 }
 
-function addBounded(set: Set<string>, key: string, most: number): void {
-  if (set.size >= most) {
-    const [oldest] = set;
-    set.delete(oldest as string);
+/** Nobody waits any longer for an answer that will not be taken. */
+function forget({ clients }: Target): void {
+  for (const client of clients.values()) callAll(client);
+}
+
+function getOrAdd<T>(
+  map: Map<string, T>,
+  key: string,
+  most: number,
+  make: () => T,
+  drop: (oldest: T) => void,
+): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const [oldest] = map.size >= most ? map : [];
+  if (oldest !== undefined) {
+    map.delete(oldest[0]);
+    drop(oldest[1]);
   }
-  set.add(key);
+  const added = make();
+  map.set(key, added);
+  return added;
 }

@@ -6,6 +6,10 @@ import type { Handler } from './reactor.js';
 
 const READ_EVENTS =
   linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLRDHUP | linux.EPOLLHUP | linux.EPOLLERR;
+export const EDGES =
+  linux.EPOLLIN | linux.EPOLLPRI | linux.EPOLLOUT | linux.EPOLLRDHUP | linux.EPOLLET;
+/** The peer has reset the connection, or both ends have closed it. */
+export const GONE_EVENTS = linux.EPOLLHUP | linux.EPOLLERR;
 export const WRITE_EVENTS = linux.EPOLLOUT | linux.EPOLLHUP | linux.EPOLLERR;
 /** Behind the bytes that a recv returns there may be more to learn, without another edge. */
 const STOP_EVENTS = linux.EPOLLPRI | linux.EPOLLHUP | linux.EPOLLERR;

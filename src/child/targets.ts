@@ -144,6 +144,12 @@ export class Targets implements Expiring {
     this.#askIfDue(now);
   }
 
+  /** The port is gone: flows that are still held go nowhere. */
+  end(): void {
+    this.#addresses = [];
+    this.release();
+  }
+
   /** Whether a rule or a proxy named the address: it is a container's. */
   isNamed(address: Uint8Array): boolean {
     return includes(this.#resolved, address);

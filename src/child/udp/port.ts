@@ -71,6 +71,9 @@ export class UdpPort implements ForwardedPort, FlowCount, Waiting, Releasing {
     return this.#forwarder.evict(victim, reason);
   }
 
+  /** Nothing is left: `close` ends every session. */
+  abandon(): void {}
+
   /** Ends its sessions as well: the address that they would answer from is no longer ours. */
   close(): void {
     this.#forwarder.forget(this);
