@@ -12,7 +12,7 @@ interface Options extends SocketOptions {
 
 /** Never resolves: see watchTopic. */
 export async function showEvents(options: Options): Promise<never> {
-  const api = socketPathOf(options);
+  const api = await socketPathOf(options);
   return watchTopic(api, 'events', {
     onWatching: () => complain(`watching the driver behind ${api}`),
     onMessage(message) {

@@ -26,7 +26,7 @@ const HEADINGS = [
 
 export async function listFlows(text: string, options: Options): Promise<void> {
   const id = parseId(text);
-  const client = await sluiceClient(socketPathOf(options));
+  const client = await sluiceClient(await socketPathOf(options));
   const answer = await client.flows(id);
   const more = answer.total - answer.flows.length;
   const lines = options.json

@@ -20,7 +20,7 @@ export interface TopOptions extends SocketOptions {
 
 /** Ends the process when the user does, or after what `--once` asks for. */
 export async function showTop(options: TopOptions): Promise<never> {
-  const api = socketPathOf(options);
+  const api = await socketPathOf(options);
   const isLive = process.stdout.isTTY && !options.once && !options.json;
   if (isLive) return live(api, options);
   const rates = new Rates();
