@@ -133,9 +133,9 @@ function help({ isTyping, isInside, ports, flows }: View): string {
   const { filter, sort } = isInside ? flows : ports;
   if (isTyping) return `filter: ${filter}_  (Enter keeps it, Esc drops it)`;
   const filtered = filter === '' ? '' : ` (${filter})`;
-  const first = isInside ? 'Esc back  q quit  ? help' : 'q quit  ? help';
+  const first = isInside ? 'Esc back  q quit' : 'q quit';
   const last = isInside ? 'j k select' : 'Enter look into  j k select';
-  return `${first}  s sort: ${sort}  / filter${filtered}  p pause  ${last}`;
+  return `${first}  s sort: ${sort}  / filter${filtered}  p pause  ? help  ${last}`;
 }
 
 /** Escape sequences stand at the start of a line only, and take no room. */
