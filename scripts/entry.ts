@@ -6,6 +6,7 @@
  * parent/code-cache.ts has kept of an earlier time. V8 itself turns down what another version of it
  * made, or other flags; the code's name changes with its content.
  */
+import './check-node.cjs';
 import { readFileSync } from 'node:fs';
 import { compile } from '../src/msg/program-code.js';
 

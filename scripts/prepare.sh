@@ -3,6 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+node scripts/check-node.cjs
+
 # npm writes this file last, so it dates the whole installation.
 installed=node_modules/.package-lock.json
 

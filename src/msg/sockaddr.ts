@@ -35,6 +35,13 @@ export function parseIP(ip: string): ipaddr.IPv4 | ipaddr.IPv6 {
   return ipaddr.parse(ip.split('%', 1)[0] ?? '');
 }
 
+/** The IPv4 address itself for one like ::ffff:10.0.2.100, as dockerd and Go write it. */
+export function unmapped(ip: string): string {
+  const parsed = parseIP(ip);
+  const isMapped = parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress();
+  return isMapped ? parsed.toIPv4Address().toString() : ip;
+}
+
 export function familyOf(ip: string): Family {
   return parseIP(ip).kind() === 'ipv4' ? AF_INET : AF_INET6;
 }

@@ -5,10 +5,9 @@
  * Both ways in go through one check, so a command and a request are refused with the same words.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import { SluiceError } from './errors.js';
 import { PROTOS, type Spec } from './port.js';
-import { parseIP } from './sockaddr.js';
+import { parseIP, unmapped } from './sockaddr.js';
 
 const GRAMMAR =
   '[parentIP:]parentPort:[childIP:]childPort/proto, IPv6 addresses in brackets, for example 127.0.0.1:8080:80/tcp';
@@ -136,7 +135,7 @@ function addressProblem(spec: Spec): string | undefined {
   if (problem !== undefined || parentIP === '') {
     return problem;
   }
-  const family = isIPv4(parentIP) ? '4' : '6';
+  const family = isIPv4(unmapped(parentIP)) ? '4' : '6';
   if (/[46]$/.test(proto) && !proto.endsWith(family)) {
     const base = proto.slice(0, -1);
     return `invalid parentIP: ${show(parentIP)}, ${proto} needs an IPv${proto.slice(-1)} address; for this one use ${base}${family} or ${base}`;
@@ -158,10 +157,6 @@ function badAddress(key: 'parentIP' | 'childIP', ip: string): string | undefined
     return `${invalid}, expected ${EXPECTED[key]}`;
   }
   const parsed = parseIP(ip);
-  // dockerd writes an IPv4 childIP that is not loopback in the mapped form.
-  if (key === 'parentIP' && parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) {
-    return `${invalid}, expected the IPv4 address itself: ${parsed.toIPv4Address().toString()}`;
-  }
   const linkLocal = parsed.range() === 'linkLocal';
   if (key === 'childIP' && (linkLocal || ip.includes('%'))) {
     return `${invalid}, expected an address without a zone that is not link-local`;

@@ -1,8 +1,7 @@
 /** Where the agent connects to, in the child namespace. */
 
-import ipaddr from 'ipaddr.js';
 import type { Spec } from '../msg/port.js';
-import { parseIP, type Address } from '../msg/sockaddr.js';
+import { type Address, parseIP, unmapped } from '../msg/sockaddr.js';
 
 /**
  * The addresses to try, in order: childIP if it was given. Else the parentIP itself where that is a
@@ -17,19 +16,14 @@ export function dialAddresses({
   childPort: port,
 }: Spec): Address[] {
   if (childIP !== '') return [{ ip: unmapped(childIP), port }];
-  const parent = parentIP === '' ? undefined : parseIP(parentIP);
+  const ip = parentIP === '' ? '' : unmapped(parentIP);
+  const parent = ip === '' ? undefined : parseIP(ip);
   if (parent?.range() === 'loopback') {
-    return parent.kind() === 'ipv6' ? both('::1', '127.0.0.1', port) : [{ ip: parentIP, port }];
+    return parent.kind() === 'ipv6' ? both('::1', '127.0.0.1', port) : [{ ip, port }];
   }
   const isIPv4 = parent?.kind() === 'ipv4' && parent.range() !== 'unspecified';
   const isIPv4Only = proto.endsWith('4') || isIPv4;
   return isIPv4Only ? [{ ip: '127.0.0.1', port }] : both('127.0.0.1', '::1', port);
-}
-
-/** dockerd writes an IPv4 childIP that is not loopback as ::ffff:10.0.2.100. */
-function unmapped(ip: string): string {
-  const parsed = parseIP(ip);
-  return parsed.range() === 'ipv4Mapped' ? ipaddr.process(ip).toString() : ip;
 }
 
 function both(first: string, second: string, port: number): Address[] {

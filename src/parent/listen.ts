@@ -12,7 +12,7 @@ import * as libc from '../msg/libc.js';
 import * as linux from '../msg/linux.js';
 import { type Spec, type Transport, transportOf } from '../msg/port.js';
 import { setSctpOptions } from '../msg/sctp.js';
-import { encodeSockAddr, familyOf, parseIP } from '../msg/sockaddr.js';
+import { encodeSockAddr, familyOf, parseIP, unmapped } from '../msg/sockaddr.js';
 import { SOCKET_KINDS } from '../msg/transports.js';
 import { setDatagramOptions, setPktinfo } from '../msg/udp-options.js';
 import { explainBindError } from './bind-error.js';
@@ -43,12 +43,13 @@ const scratch = libc.allocate(4096);
 
 /** The addresses that a spec listens on. */
 export function hostAddresses({ proto, parentIP = '', parentPort: port }: Spec): HostAddress[] {
-  if (parentIP !== '' && !isWildcard(parentIP)) return [{ ip: parentIP, port, isOptional: false }];
+  const ip = parentIP === '' ? '' : unmapped(parentIP);
+  if (ip !== '' && !isWildcard(ip)) return [{ ip, port, isOptional: false }];
   const v4 = { ip: '0.0.0.0', port, isOptional: false };
   const v6 = { ip: '::', port, isOptional: false };
   if (proto.endsWith('4')) return [v4];
   if (proto.endsWith('6')) return [v6];
-  return [v4, { ...v6, isOptional: !parentIP.includes(':') }];
+  return [v4, { ...v6, isOptional: !ip.includes(':') }];
 }
 
 /** True when the kernel lets only one of the two listen. */

@@ -15,6 +15,9 @@ import { processLoad } from './process-load.js';
 import type { AgentSnapshot, PortFlows, Snapshot } from './snapshot.js';
 import { Totals } from './totals.js';
 
+/** A longer pause between two scrapes, and an agent that ends in it takes along what it counted. */
+const INTEREST_MS = 60_000;
+
 const NO_FLOWS: Flows = { total: 0, flows: [] };
 
 /** At one agent. */
@@ -27,7 +30,8 @@ export class Observer {
   readonly #table: PortTable;
   readonly #emit: EventSink;
   readonly #totals = new Totals<AgentProcess>();
-  #isAsked = false;
+  /** When somebody asked for a snapshot, on the clock of performance.now(); undefined for long ago. */
+  #askedAt: number | undefined;
 
   constructor(table: PortTable, emit: EventSink) {
     this.#table = table;
@@ -57,13 +61,17 @@ export class Observer {
     if (spec !== undefined) this.#emit({ type: 'flowAborted', port, spec, flows, reason });
   }
 
-  /** Every second or so. Ports are looked at only for a driver that was ever asked about them. */
+  /** Every second or so. Ports are looked at only while somebody asks for snapshots. */
   async onHeartbeat(agent: AgentProcess): Promise<void> {
-    await (this.#isAsked ? this.#look(agent) : agent.stats());
+    const askedAt = this.#askedAt;
+    if (askedAt !== undefined && performance.now() - askedAt > INTEREST_MS) {
+      this.#askedAt = undefined;
+    }
+    await (this.#askedAt === undefined ? agent.stats() : this.#look(agent));
   }
 
   async snapshot(agents: Agents, sourceIP: SourceIPInfo): Promise<Snapshot> {
-    this.#isAsked = true;
+    this.#askedAt = performance.now();
     const { running, restarts } = await agents.info();
     const { asked } = agents;
     const serving = new Set(agents.servingNow);

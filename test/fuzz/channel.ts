@@ -25,6 +25,25 @@ function decoded(chunks: readonly Uint8Array[]) {
   return { messages, end };
 }
 
+/** The same by a reader that stops after each message, and goes on without more bytes. */
+function decodedOneByOne(bytes: Uint8Array) {
+  const decoder = new FrameDecoder();
+  const messages: unknown[] = [];
+  const end = outcome(() => {
+    for (let chunk = bytes; ; chunk = new Uint8Array()) {
+      const { done, value } = decoder.push(chunk).next();
+      if (done) return decoder.isAtBoundary;
+      messages.push(value);
+    }
+  });
+  return { messages, end };
+}
+
+export const stops = targetOf('frames with stops', damagedBytes(stream), (bytes) => {
+  const isSame = isDeepStrictEqual(decoded([bytes]), decodedOneByOne(bytes));
+  must(isSame, 'a reader that stops in the middle loses nothing');
+});
+
 export const frames = targetOf('frames', fc.tuple(damagedBytes(stream), cuts), ([bytes, at]) => {
   const inOrder = [0, ...at.map((cut) => cut % (bytes.length + 1))].toSorted((a, b) => a - b);
   const chunks = inOrder.map((start, index) => bytes.slice(start, inOrder[index + 1]));

@@ -9,6 +9,7 @@ import { pathWith, which } from '../harness/paths.js';
 import { run } from '../harness/processes.js';
 import { commandsFolder, sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
+import { startApi } from '../unit/support/api.js';
 import { diagnose, linesOf } from './doctor-support.js';
 
 const { username } = userInfo();
@@ -173,5 +174,32 @@ describeWith([rootlesskit(1)], 'sluice doctor', () => {
     );
     await run(sluice('install', 'docker'), { env });
     expect(await lines()).toContain(`ok docker: ${unit} starts with sluice`);
+  });
+
+  it('is content with an engine that runs with sluice without systemd, and says what to set else', async () => {
+    const runtime = temporaryFolder(cleanup);
+    const bin = temporaryFolder(cleanup);
+    writeFileSync(join(bin, 'dockerd-rootless.sh'), '#!/bin/sh\n', { mode: 0o755 });
+    const env = {
+      HOME: home,
+      PATH: `${bin}:${pathWith()}`,
+      XDG_RUNTIME_DIR: runtime,
+      XDG_CONFIG_HOME: undefined,
+      XDG_DATA_HOME: undefined,
+    };
+    const lines = async () => (await diagnose({ env })).lines;
+    const script = join(bin, 'dockerd-rootless.sh');
+    expect(await lines()).toContain(
+      `warning docker: ${script} starts with the engine's own port driver; run: sluice install docker`,
+    );
+    await run(sluice('install', 'docker'), { env });
+    const folder = join(home, '.local/share/sluice/docker/bin');
+    expect(await lines()).toContain(
+      `warning docker: sluice is installed, and not set where ${script} is started from here; run: export DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=sluice PATH=${folder}:"$PATH"`,
+    );
+    const stateDir = join(runtime, 'dockerd-rootless');
+    mkdirSync(stateDir);
+    await startApi(cleanup, {}, stateDir);
+    expect(await lines()).toContain('ok docker: runs with sluice');
   });
 });

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { VERSION } from '../../src/parent/api/version.js';
@@ -149,12 +150,37 @@ describe('the API that is meant', () => {
     expect((await call('--socket', socketPath, 'info')).code).toBe(0);
   });
 
-  test('must be given somewhere', async () => {
-    expect(await call('list-ports')).toEqual(
+  test('is the only one that answers in the usual state directories of this user', async () => {
+    const runtime = temporaryFolder(cleanup);
+    const home = temporaryFolder(cleanup);
+    const env = { ...OUTSIDE.env, XDG_RUNTIME_DIR: runtime, HOME: home };
+    const listed = () => outputOf(sluice('list-ports', '--json'), { env });
+    const serve = async (stateDir: string) => {
+      mkdirSync(stateDir, { recursive: true });
+      const { api, manager } = await startApi(cleanup, {}, stateDir);
+      await manager.addPort({ proto: 'tcp', parentPort: 1, childPort: 2 });
+      return api;
+    };
+    expect(await listed()).toEqual(
       refused(
         'which API? Give --socket PATH, or set ROOTLESSKIT_STATE_DIR to the state directory that api.sock is in',
       ),
     );
+    const docker = join(runtime, 'dockerd-rootless');
+    const k3s = join(home, '.rancher/k3s/rootless');
+    // What a driver that was killed has left behind.
+    mkdirSync(join(runtime, 'containerd-rootless'));
+    writeFileSync(join(runtime, 'containerd-rootless/api.sock'), '');
+    const api = await serve(docker);
+    expect(await listed()).toMatchObject({ code: 0, stderr: '' });
+    await serve(k3s);
+    expect(await listed()).toEqual(
+      refused(
+        `which API? There are ${docker}/api.sock and ${k3s}/api.sock; give one of them with --socket`,
+      ),
+    );
+    await api.close();
+    expect(await listed()).toMatchObject({ code: 0, stderr: '' });
   });
 });
 

@@ -17,6 +17,8 @@ const ROWS: readonly (readonly [Proto, string, string, string[]])[] = [
   ['tcp', '127.0.0.1', '', [V4]],
   ['tcp4', '127.0.0.2', '', ['127.0.0.2']],
   ['tcp', '127.255.255.254', '', ['127.255.255.254']],
+  ['tcp4', '::ffff:127.0.0.2', '', ['127.0.0.2']],
+  ['tcp', '::ffff:198.51.100.1', '', [V4]],
   ['tcp6', '::1', '', [V6, V4]],
   ['tcp', '0:0:0:0:0:0:0:1', '', [V6, V4]],
   // Any other parentIP stands for the loopback address of the child.

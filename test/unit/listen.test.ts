@@ -22,6 +22,8 @@ const ROWS: readonly (readonly [Proto, string | undefined, string[]])[] = [
   ['tcp6', '::', ['::']],
   ['tcp', '198.51.100.1', ['198.51.100.1']],
   ['tcp4', '127.0.0.2', ['127.0.0.2']],
+  ['tcp4', '::ffff:127.0.0.2', ['127.0.0.2']],
+  ['tcp', '::ffff:0.0.0.0', ['0.0.0.0', ':: if there is IPv6']],
   ['tcp', 'fd00:1::1', ['fd00:1::1']],
   ['tcp6', 'fe80::1%eth0', ['fe80::1%eth0']],
 ];

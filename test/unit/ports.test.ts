@@ -37,6 +37,7 @@ describe('adding', () => {
     ['a wildcard after one address', { parentIP: '' }, 'conflict with ID 1'],
     ['tcp4 on every address', { parentIP: '0.0.0.0', proto: 'tcp4' }, 'conflict with ID 1'],
     ['tcp6 on every address', { parentIP: '::', proto: 'tcp6' }, 'added as 2'],
+    ['the same address, mapped', { parentIP: '::ffff:127.0.0.1' }, 'conflict with ID 1'],
     ['another loopback address', { parentIP: '127.0.0.2' }, 'added as 2'],
     ['the loopback address of IPv6', { parentIP: '::1' }, 'added as 2'],
   ] as const)('%s', async (_, change, outcome) => {

@@ -135,6 +135,8 @@ describe('a spec from outside', () => {
     { ...tcp, parentIP: '0:0:0:0:0:0:0:1', childIP: 'FD00::0001' },
     { ...tcp, parentIP: 'fe80::1%eth0', childIP: '127.0.0.1' },
     { ...tcp, proto: 'tcp4', parentIP: '127.0.0.1', childIP: '::1' },
+    { ...tcp, proto: 'tcp4', parentIP: '::ffff:127.0.0.1' },
+    { ...tcp, parentIP: '::FFFF:7f00:1' },
     { ...tcp, proto: 'tcp6', parentIP: '::1', childIP: '127.0.0.1' },
     { ...tcp, proto: 'tcp6', parentIP: '::' },
   ])('%j comes back exactly as it was sent', (spec) => {
@@ -164,8 +166,8 @@ describe('a spec from outside', () => {
       ],
     ),
     [
-      { ...tcp, parentIP: '::ffff:127.0.0.1' },
-      'invalid parentIP: "::ffff:127.0.0.1", expected the IPv4 address itself: 127.0.0.1',
+      { ...tcp, proto: 'tcp6', parentIP: '::ffff:127.0.0.1' },
+      'invalid parentIP: "::ffff:127.0.0.1", tcp6 needs an IPv6 address; for this one use tcp4 or tcp',
     ],
     [
       { ...tcp, parentIP: 'fe80::1' },

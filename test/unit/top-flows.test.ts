@@ -91,7 +91,7 @@ describe('the view of one port', () => {
       '         open   90s    5s    100       0         172.17.0.2:80 198.51.100.7:40001',
       '     dialling   10s  70ms      0       0         172.17.0.2:80 [::1]:3',
       '... and 4000 more',
-      'Esc back  q quit  s sort: rate  / filter  p pause  j k select',
+      'Esc back  q quit  s sort: rate  / filter  p pause  ? help  j k select',
     ]);
     const utf8 = draw(table, inside, after('\r'), { ...look(85, 24), isUtf8: true });
     expect(utf8).toContain('… and 4000 more');

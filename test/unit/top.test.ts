@@ -81,6 +81,32 @@ describe('the view', () => {
     expect(after('j\r\x1b')).toMatchObject({ ports: { selected: 2 }, isInside: false });
   });
 
+  it('has the server beside its port at 110 columns, and a heading for the bars', () => {
+    const spec = { proto: 'tcp4', parentIP: '0.0.0.0', childIP: '127.0.0.1' } as const;
+    const ports = state(1, [{}]).ports.map((port) => ({
+      ...port,
+      spec: { ...spec, parentPort: 18_080, childPort: 18_080 },
+    }));
+    const rows = new Rates().next({ ...state(1, []), ports });
+    const at = (columns: number) => draw(rows, {}, FIRST_VIEW, look(columns, 24)).join('\n');
+    for (const columns of [110, 130, 200]) {
+      expect(at(columns)).toContain('0.0.0.0:18080:127.0.0.1:18080/tcp4 -> 172.17.0.2:80');
+      expect(at(columns)).toMatch(/ SOURCE  LOST .* PORT -> SERVER/);
+    }
+    expect(at(130)).toContain(' BYTES, 12 S PORT -> SERVER');
+    expect(at(80)).toMatch(/ SOURCE  LOST  BYTES, 12 S PORT/);
+    expect(at(200)).toContain(' P/S');
+  });
+
+  it('explains keys and columns after ?, until the next key', () => {
+    expect(draw(table, {}, after('?'), look(110, 24)).join('\n')).toMatch(
+      /^keys\n[^]* SOURCE [^]*\nany key: back$/,
+    );
+    expect(after('?q')).toEqual(FIRST_VIEW);
+    expect(after('?\x03').isOver).toBe(true);
+    expect(after('/?')).toMatchObject({ isHelping: false, ports: { filter: '?' } });
+  });
+
   it.each([
     [80, 24],
     [40, 8],
@@ -88,7 +114,7 @@ describe('the view', () => {
     [10, 1],
     [300, 100],
   ])('fits into %d columns and %d rows', (columns, height) => {
-    for (const keys of ['', 'j', '\r', '/x', '\r/x', '\rj']) {
+    for (const keys of ['', 'j', '\r', '/x', '\r/x', '\rj', '?', '\r?']) {
       const lines = draw(table, inside, after(keys), look(columns, height));
       expect(lines.length).toBeLessThanOrEqual(height);
       expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(columns);

@@ -3,7 +3,7 @@ import { textOf } from '../events/event.js';
 import { stampedSchema } from '../events/schema.js';
 import { complain } from './report.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
-import { clock, endWithReader, printable } from './terminal.js';
+import { clock, printable } from './terminal.js';
 import { watchTopic } from './watch.js';
 
 interface Options extends SocketOptions {
@@ -12,8 +12,7 @@ interface Options extends SocketOptions {
 
 /** Never resolves: see watchTopic. */
 export async function showEvents(options: Options): Promise<never> {
-  const api = socketPathOf(options);
-  endWithReader();
+  const api = await socketPathOf(options);
   return watchTopic(api, 'events', {
     onWatching: () => complain(`watching the driver behind ${api}`),
     onMessage(message) {

@@ -4,7 +4,6 @@ import type { PortFlow } from '../snapshot.js';
 import { parseId } from './ports.js';
 import { type SocketOptions, socketPathOf } from './socket.js';
 import { tableOf } from './table.js';
-import { endWithReader } from './terminal.js';
 import { duration } from './top/figures.js';
 import { sluiceClient } from './watch.js';
 
@@ -27,8 +26,7 @@ const HEADINGS = [
 
 export async function listFlows(text: string, options: Options): Promise<void> {
   const id = parseId(text);
-  endWithReader();
-  const client = await sluiceClient(socketPathOf(options));
+  const client = await sluiceClient(await socketPathOf(options));
   const answer = await client.flows(id);
   const more = answer.total - answer.flows.length;
   const lines = options.json

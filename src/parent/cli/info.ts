@@ -11,7 +11,7 @@ interface Options extends SocketOptions {
 }
 
 export async function showInfo(options: Options): Promise<void> {
-  const info = await createApiClient(socketPathOf(options)).info();
+  const info = await createApiClient(await socketPathOf(options)).info();
   const text = options.json ? JSON.stringify(info, null, 4) : describe(info).join('\n');
   process.stdout.write(`${text}\n`);
 }

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
 import { report } from './report.js';
+import { endWithReader } from './terminal.js';
 
 /** Resolves with the exit code: that of the command that was run, else 0, or 1 after an error. */
 async function main(args: readonly string[]): Promise<number> {
@@ -11,6 +12,8 @@ async function main(args: readonly string[]): Promise<number> {
     const { launchRootlesskit } = await import('../launcher/rootlesskit.js');
     return launchRootlesskit(args.slice(1));
   }
+  // These go on, whoever reads what the command inside says.
+  if (name !== 'run' && name !== 'attach') endWithReader();
   let exitCode = 0;
   const program = createProgram((code) => {
     exitCode = code;

@@ -21,7 +21,7 @@ interface Options extends SocketOptions {
 
 export async function servePortMapper(options: Options): Promise<void> {
   using stop = stopSignal();
-  const client = createApiClient(socketPathOf(options));
+  const client = createApiClient(await socketPathOf(options));
   const { childPID } = await client.info();
   const child = `/proc/${childPID}`;
   const path = options.listen ?? `${child}/root${PLUGIN_SOCKET}`;

@@ -15,7 +15,7 @@ const HEADINGS = ['ID', 'PROTO', 'PARENTIP', 'PARENTPORT', 'CHILDIP', 'CHILDPORT
 /** Adds none when one of the specs is malformed; stops at the first that the API refuses. */
 export async function addPorts(texts: readonly string[], options: Options): Promise<void> {
   const specs = texts.map(parsePortSpec);
-  const client = createApiClient(socketPathOf(options));
+  const client = createApiClient(await socketPathOf(options));
   for (const spec of specs) {
     const status = await client.addPort(spec);
     print(options.json ? JSON.stringify(status) : String(status.id));
@@ -24,7 +24,7 @@ export async function addPorts(texts: readonly string[], options: Options): Prom
 
 /** With --json one object a line. */
 export async function listPorts(options: Options): Promise<void> {
-  const ports = await createApiClient(socketPathOf(options)).listPorts();
+  const ports = await createApiClient(await socketPathOf(options)).listPorts();
   const lines = options.json
     ? ports.map((port) => JSON.stringify(port))
     : tableOf([HEADINGS, ...ports.map(cells)]);
@@ -36,7 +36,7 @@ export async function listPorts(options: Options): Promise<void> {
 /** Removes none when one of the ids is malformed; stops at the first that the API refuses. */
 export async function removePorts(texts: readonly string[], options: Options): Promise<void> {
   const ids = texts.map(parseId);
-  const client = createApiClient(socketPathOf(options));
+  const client = createApiClient(await socketPathOf(options));
   for (const id of ids) {
     await client.removePort(id);
     print(String(id));

@@ -7,7 +7,7 @@ import { isOfThisHost, publishedAt } from '../probe/published.js';
 import { isGood, type ProbeOptions } from '../probe/result.js';
 import { type Endpoint, endpointsOf, parseTarget, type Target } from '../probe/target.js';
 import { type Driver, readDriver, viewOf } from '../probe/view.js';
-import { namedSocket, type SocketOptions } from './socket.js';
+import { anySocketOf, type SocketOptions } from './socket.js';
 
 const DEFAULT_TIMEOUT_S = 2;
 const MAX_TIMEOUT_S = 3600;
@@ -56,7 +56,7 @@ async function findTarget(
   options: SocketOptions,
   onFailure: (error: unknown) => void,
 ): Promise<Found> {
-  const socket = namedSocket(options);
+  const socket = await anySocketOf(options);
   const endpoints = await endpointsOf(target);
   if (socket === undefined || !endpoints.some(isOfThisHost)) return { endpoints };
   try {

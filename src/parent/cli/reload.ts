@@ -21,7 +21,7 @@ export async function reload(options: Options): Promise<void> {
       `--drain-limit is "${options.drainLimit}", expected seconds from 0 to ${MAX_DRAIN_S}`,
     );
   }
-  const client = createApiClient(socketPathOf(options));
+  const client = createApiClient(await socketPathOf(options));
   const agents = async () => (await client.info()).portDriver?.agents?.running ?? [];
   const before = new Set((await agents()).map(({ pid }) => pid));
   await client.reload(seconds * 1000);

@@ -1,19 +1,29 @@
 /** Whether the engines of this user would start with sluice, and stay. */
 import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { createApiClient } from '../api/client.js';
 import { type Engine, ENGINE_NAMES, ENGINES, PORT_DRIVER } from '../install/engine.js';
 import type { Env } from '../install/folders.js';
-import { readUnit } from '../install/unit.js';
+import { managerRuns, readUnit } from '../install/unit.js';
+import { binFolder } from '../install/wanted.js';
 import { isOurs } from '../launcher/find.js';
+import { apiSocketOf } from '../launcher/state-dir.js';
+import { quote } from '../shell.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 import type { Machine } from './machine.js';
 
+const ANSWER_MS = 2000;
 const LINGER = '/var/lib/systemd/linger';
 
-export function checkEngines(machine: Machine): Finding[] {
-  return ENGINE_NAMES.map((name) => checkEngine(machine, ENGINES[name]));
+export function checkEngines(machine: Machine): Promise<Finding[]> {
+  return Promise.all(ENGINE_NAMES.map((name) => checkEngine(machine, ENGINES[name])));
 }
 
-function checkEngine(machine: Machine, engine: Engine): Finding {
+async function checkEngine(machine: Machine, engine: Engine): Promise<Finding> {
+  // Without systemd somebody starts it, with settings that this shell needn't have.
+  if (!managerRuns(machine.env) && (await runningDriver(machine.env, engine)) === PORT_DRIVER) {
+    return ok(engine.name, 'runs with sluice');
+  }
   const unit = readUnit(machine.env, engine.unit);
   if (unit !== undefined) {
     const env = { ...machine.env, ...unit.environment };
@@ -28,6 +38,12 @@ function checkEngine(machine: Machine, engine: Engine): Finding {
 function checkStart(machine: Machine, engine: Engine, env: Env, by: string): Finding {
   const remedy = `sluice install ${engine.name}`;
   const driver = env[engine.variable];
+  const bin = binFolder(env, engine);
+  if (!driver && by.endsWith(engine.script) && existsSync(join(bin, engine.commands[0]))) {
+    const text = `sluice is installed, and not set where ${by} is started from here`;
+    const settings = `export ${engine.variable}=${PORT_DRIVER} PATH=${quote(bin)}:"$PATH"`;
+    return warning(engine.name, text, settings);
+  }
   if (driver !== PORT_DRIVER) {
     const seen = driver ? `port driver ${driver}` : "the engine's own port driver";
     return warning(engine.name, `${by} starts with ${seen}`, remedy);
@@ -42,6 +58,18 @@ function checkStart(machine: Machine, engine: Engine, env: Env, by: string): Fin
     `${by} asks for sluice, and its PATH leads ${found}: it won't start`,
     remedy,
   );
+}
+
+/** The port driver of the engine that runs now; undefined for none. */
+async function runningDriver(env: Env, { stateDir }: Engine): Promise<string | undefined> {
+  const runtime = env['XDG_RUNTIME_DIR'];
+  if (!runtime) return undefined;
+  try {
+    const api = createApiClient(apiSocketOf(join(runtime, stateDir)), ANSWER_MS);
+    return (await api.info()).portDriver?.driver;
+  } catch {
+    return undefined;
+  }
 }
 
 export function checkRuntimeFolder({ env, uid }: Machine): Finding {

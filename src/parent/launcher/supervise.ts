@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
+import { SluiceError } from '../../msg/errors.js';
 import type { AgentPlace } from '../agent-place.js';
+import { report } from '../cli/report.js';
 import { type Running, WaitingDriver } from './driver-process.js';
 import type { Gate } from './gate.js';
 import { withCallersSettings } from './callers-settings.js';
@@ -48,11 +50,15 @@ export async function supervise(supervised: Supervised): Promise<number> {
       driver[Symbol.dispose]();
       // Without the namespaces it could not but fail.
       const wasOver = isOver();
+      // Before the program, which has only the end of the shell at the gate to tell of.
+      const isTold = !wasOver && isAboutPort(error);
+      if (isTold) report(error);
       gate.close();
       // The gate is no way to end a shell that doesn't stand there yet.
       if (!isReached) child.kill('SIGTERM');
       const code = await exit;
       if (wasOver) return code;
+      if (isTold) return 1;
       // The terminal's signals end the tools that were started here, too, and those may come first.
       const signal = signals.first();
       if (signal !== undefined) return codeOf(signal);
@@ -64,6 +70,11 @@ export async function supervise(supervised: Supervised): Promise<number> {
   } finally {
     gate.close();
   }
+}
+
+/** Such a failure is never the consequence of a signal, as that of a tool may be. */
+function isAboutPort(error: unknown): boolean {
+  return error instanceof SluiceError && /^ERR_(?:BIND|CONFLICT|PROTO)/.test(error.code);
 }
 
 async function serveUntil(

@@ -21,12 +21,12 @@ export function plainInfo(stateDir: string): Info {
   };
 }
 
-/** An API with an empty port table at `api.sock` of a new folder. */
+/** An API with an empty port table at `api.sock`, of a new folder if none is given. */
 export async function startApi(
   cleanup: Cleanup,
   options: Partial<ApiOptions> = {},
+  stateDir = temporaryFolder(cleanup),
 ): Promise<RunningApi> {
-  const stateDir = temporaryFolder(cleanup);
   const socketPath = join(stateDir, 'api.sock');
   const manager = new MemoryManager();
   const info = async () => plainInfo(stateDir);

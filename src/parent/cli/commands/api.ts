@@ -32,14 +32,13 @@ export function addApiCommands(program: Command): void {
       const { removePorts } = await import('../ports.js');
       await removePorts(ids, command.optsWithGlobals<ApiOptions>());
     });
-  apiCommand(program, 'info', 'sluice info --socket "$XDG_RUNTIME_DIR/dockerd-rootless/api.sock"')
+  apiCommand(program, 'info', 'sluice info')
     .description('Show what runs: versions, state directory, drivers')
     .action(async (_: unknown, command: Command) => {
       const { showInfo } = await import('../info.js');
       await showInfo(command.optsWithGlobals<ApiOptions>());
     });
-  const socket = '"$XDG_RUNTIME_DIR/dockerd-rootless/api.sock"';
-  example(program.command('reload'), `sluice reload --socket ${socket}`)
+  example(program.command('reload'), 'sluice reload')
     .description('Replace the running port driver by the installed version; connections go on')
     .addOption(socketOption())
     .option('--drain-limit <seconds>', 'how long existing connections may go on', '3600')
@@ -55,5 +54,8 @@ function apiCommand(program: Command, name: string, exampleLine: string): Comman
 }
 
 export function socketOption(): Option {
-  return new Option('--socket <path>', 'the API (default: $ROOTLESSKIT_STATE_DIR/api.sock)');
+  return new Option(
+    '--socket <path>',
+    'the API (default: $ROOTLESSKIT_STATE_DIR/api.sock, or else the only one of this user)',
+  );
 }

@@ -24,8 +24,9 @@ export const PORTS: Listing<PortRow> = {
     { title: 'SOURCE', width: 7, luxury: 4, text: ({ source }) => source },
     { title: 'LOST', width: 6, luxury: 3, text: ({ lost }) => short(lost) },
     {
-      title: '',
+      title: `BYTES, ${GRAPH} S`,
       width: GRAPH + 1,
+      isForTerminals: true,
       luxury: 5,
       text: ({ history }, { isUtf8 }) => graph(history, GRAPH, isUtf8),
     },

@@ -12,6 +12,24 @@ const STYLE_LENGTH = '\x1b[7m'.length;
 const FEW_ROWS = 12;
 const LEAST_ROWS = 6;
 
+/** What `?` shows: see docs/top.md. */
+const HELP = [
+  'keys',
+  '  s               sort by the next: id, flows, in, out, lost; inside a port: rate, in, out, age, idle',
+  '  /               only rows with the text that follows; Enter keeps it, Esc drops it',
+  '  j k, arrows     select',
+  '  Enter, Esc      look into the selected port, and out again',
+  '  p, space        pause',
+  '  q, Ctrl-C       end',
+  'columns',
+  '  FLOWS, NEW/S    open now; new ones in a second',
+  '  IN, OUT         towards servers, towards clients; B/S: bytes, P/S: packets in a second',
+  "  SOURCE          whether servers see the client's address: kept, one family, or no",
+  '  LOST            refused, shed or dropped in all; inside the port, by reason',
+  '  BYTES           both ways in each of the last seconds, the highest of them a full bar',
+  '  PORT -> SERVER  as published, and where the last flow went',
+];
+
 /** A port that is looked into; `table` once its flows are known. */
 export interface Inside {
   readonly table?: FlowTable | undefined;
@@ -27,6 +45,11 @@ export function draw(table: Table, inside: Inside, view: View, look: Look): stri
       ? []
       : [summary(table, view), ...(isTiny ? [] : agentLines(table, look))];
   const left = room - top.length;
+  if (view.isHelping) {
+    return [...HELP.slice(0, room), 'any key: back']
+      .slice(-look.rows)
+      .map((line) => cut(line, look));
+  }
   const body = view.isInside
     ? insideLines(table, inside, view, look, left)
     : portLines(table, view, look, left);
@@ -37,7 +60,7 @@ export function draw(table: Table, inside: Inside, view: View, look: Look): stri
 /** Of all ports, without what only a terminal can show. */
 export function plainTable(table: Table): string[] {
   const look = { columns: Infinity, rows: Infinity, isColoured: false, isUtf8: false };
-  const columns = PORTS.columns.filter(({ title }) => title !== '');
+  const columns = PORTS.columns.filter(({ isForTerminals }) => !isForTerminals);
   const titles = columns.map(({ title }) => title);
   const rows = table.ports.map((row) => {
     const cells = columns.map(({ text }) => text(row, look));
@@ -112,7 +135,7 @@ function help({ isTyping, isInside, ports, flows }: View): string {
   const filtered = filter === '' ? '' : ` (${filter})`;
   const first = isInside ? 'Esc back  q quit' : 'q quit';
   const last = isInside ? 'j k select' : 'Enter look into  j k select';
-  return `${first}  s sort: ${sort}  / filter${filtered}  p pause  ${last}`;
+  return `${first}  s sort: ${sort}  / filter${filtered}  p pause  ? help  ${last}`;
 }
 
 /** Escape sequences stand at the start of a line only, and take no room. */

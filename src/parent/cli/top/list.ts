@@ -13,7 +13,15 @@ export interface Column<Row> {
   /** Those with the highest number go first where there is no room for all. */
   readonly luxury: number;
   readonly text: (row: Row, look: Look) => string;
+  /** A picture, which is nothing for who reads a table. */
+  readonly isForTerminals?: true;
 }
+
+/** Columns of this luxury and above are left out for a name that is not cut then. */
+const NAME_LUXURY = 5;
+
+/** Before and after the columns. */
+const MARKS = 2;
 
 export interface Listing<Row> {
   readonly columns: readonly Column<Row>[];
@@ -34,12 +42,17 @@ export function list<Row>(
   look: Look,
   room: number,
 ): string[] {
-  const columns = fitting(all, look.columns - name.least);
-  const titles = columns.map(({ title }) => title);
-  const header = ` ${aligned(columns, titles)} ${name.title}`;
   const most = Math.max(1, room - 1);
   const first = Math.max(0, rows.findIndex((row) => row === chosen) - most + 1);
-  const lines = rows.slice(first, first + most).map((row) => {
+  const shown = rows.slice(first, first + most);
+  const longest = Math.max(0, ...shown.map((row) => name.text(row).length)) + MARKS;
+  const columns =
+    fitting(all, look.columns - longest, NAME_LUXURY) ??
+    fitting(all, look.columns - name.least) ??
+    [];
+  const titles = columns.map(({ title }) => title);
+  const header = ` ${aligned(columns, titles)} ${name.title}`;
+  const lines = shown.map((row) => {
     const isChosen = row === chosen;
     const cells = columns.map(({ text }) => text(row, look));
     const line = `${isChosen ? '>' : ' '}${aligned(columns, cells)} ${name.text(row)}`;
@@ -53,12 +66,16 @@ export function aligned<Row>(columns: readonly Column<Row>[], cells: readonly st
   return cells.map((cell, index) => cell.padStart(columns[index]?.width ?? 0)).join('');
 }
 
-function fitting<Row>(all: readonly Column<Row>[], width: number): readonly Column<Row>[] {
-  let columns = all;
-  for (let luxury = 9; luxury > 0; luxury--) {
+/** Without the fewest luxuries, none below `least` among them; undefined where that is too wide. */
+function fitting<Row>(
+  all: readonly Column<Row>[],
+  width: number,
+  least = 1,
+): readonly Column<Row>[] | undefined {
+  for (let luxury = 10; luxury >= least; luxury--) {
+    const columns = all.filter((column) => column.luxury < luxury);
     const used = columns.reduce((total, column) => total + column.width, 0);
-    if (used <= width) break;
-    columns = columns.filter((column) => column.luxury < luxury);
+    if (used <= width) return columns;
   }
-  return columns;
+  return undefined;
 }

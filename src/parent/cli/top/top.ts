@@ -3,7 +3,6 @@ import { SluiceError } from '../../../msg/errors.js';
 import { createApiClient } from '../../api/client.js';
 import { complain } from '../report.js';
 import { type SocketOptions, socketPathOf } from '../socket.js';
-import { endWithReader } from '../terminal.js';
 import { watchTopic } from '../watch.js';
 import { draw, plainTable } from './draw.js';
 import { LookInto } from './look-into.js';
@@ -21,8 +20,7 @@ export interface TopOptions extends SocketOptions {
 
 /** Ends the process when the user does, or after what `--once` asks for. */
 export async function showTop(options: TopOptions): Promise<never> {
-  const api = socketPathOf(options);
-  endWithReader();
+  const api = await socketPathOf(options);
   const isLive = process.stdout.isTTY && !options.once && !options.json;
   if (isLive) return live(api, options);
   const rates = new Rates();

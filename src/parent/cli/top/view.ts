@@ -22,6 +22,8 @@ export interface View {
   readonly flows: Choice<FlowSort>;
   readonly isTyping: boolean;
   readonly isPaused: boolean;
+  /** What keys and columns mean fills the screen. */
+  readonly isHelping: boolean;
   /** The selected port fills the screen, with its flows: keys are for these. */
   readonly isInside: boolean;
   readonly isOver: boolean;
@@ -34,6 +36,7 @@ export const FIRST_VIEW: View = {
   flows: FIRST_FLOWS,
   isTyping: false,
   isPaused: false,
+  isHelping: false,
   isInside: false,
   isOver: false,
 };
@@ -86,6 +89,7 @@ interface Row {
  */
 export function pressed(view: View, key: string, rows: readonly Row[]): View {
   if (key === '\x03') return { ...view, isOver: true };
+  if (view.isHelping) return { ...view, isHelping: false };
   return view.isTyping ? typed(view, key) : commanded(view, key, rows);
 }
 
@@ -105,6 +109,8 @@ function commanded(view: View, key: string, rows: readonly Row[]): View {
       return view.isInside
         ? { ...view, flows: { ...view.flows, sort: following(FLOW_SORTS, view.flows.sort) } }
         : { ...view, ports: { ...view.ports, sort: following(SORTS, view.ports.sort) } };
+    case '?':
+      return { ...view, isHelping: true };
     case '/':
       return { ...chosen(view, { filter: '' }), isTyping: true };
     case 'p':
