@@ -27,6 +27,9 @@ const NO_ROUTE = {
   reason: 'the container has no default route',
 };
 
+const routed = (family: Family, rest: string) => `ip -${family.slice(1)} route ${rest}`;
+const tables = (family: Family) => (family === 'v4' ? 'iptables' : 'ip6tables');
+
 describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a container', () => {
   const suite = perSuite();
   const test = perTest();
@@ -70,9 +73,6 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
       client,
     });
   }
-
-  const routed = (family: Family, rest: string) => `ip -${family.slice(1)} route ${rest}`;
-  const tables = (family: Family) => (family === 'v4' ? 'iptables' : 'ip6tables');
 
   it.each(FAMILIES)('come back over IP%s by default', async (family) => {
     expect(await find(CLIENTS[family])).toEqual(OPEN);
@@ -164,12 +164,14 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     expect(await find()).toMatchObject({ verdict: 'unknown' });
   });
 
+  function nft(options: readonly string[], input?: string): Promise<string> {
+    return run(['nsenter', ...nsenterOptions({ pid: child }), 'nft', ...options], {
+      env: { PATH: systemPath() },
+      ...(input !== undefined && { input }),
+    });
+  }
+
   it('are unknown where the rules that bring them back are gone', async () => {
-    const nft = (options: readonly string[], input?: string) =>
-      run(['nsenter', ...nsenterOptions({ pid: child }), 'nft', ...options], {
-        env: { PATH: systemPath() },
-        ...(input !== undefined && { input }),
-      });
     const table = await nft(['list', 'table', 'inet', 'sluice']);
     const anew = `table inet sluice\ndelete table inet sluice\n${table}`;
     test.defer(() => nft(['-f', '-'], anew));
