@@ -8,6 +8,7 @@ import { type Docker, sluiceOptions, startDocker } from '../harness/docker.js';
 import { docker as needsDocker, tool } from '../harness/needs.js';
 import { run } from '../harness/processes.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 20_000;
 /** Nobody has these: only routes and rules speak of them. */
@@ -46,6 +47,9 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     await docker.runWeb('--name=web', '--network=net', `--ip=${SERVER.v4}`, `--ip6=${SERVER.v6}`);
     const pid = await docker.docker('inspect', '--format', '{{.State.Pid}}', 'web');
     container = ['nsenter', ...nsenterOptions({ pid: child, netnsPath: `/proc/${pid}/ns/net` })];
+    // Nobody is reached over IPv6 before the end of duplicate address detection.
+    const isReached = async () => (await find(CLIENTS.v6)).verdict === 'open';
+    await until(isReached, DEADLINE_MS, 'an answer over IPv6');
   });
 
   /** Runs a command in the container's network namespace, and `undo` after the test. */
