@@ -1,6 +1,7 @@
-/** Firewall rules that anybody in the child namespaces may have written. */
+/** Firewall rules and arguments that anybody in the child namespaces may have written. */
 import * as fc from 'fast-check';
 import { isIP } from 'node:net';
+import { parseDockerProxy } from '../../src/parent/dnat/docker-proxy.js';
 import { parseIptables } from '../../src/parent/dnat/iptables.js';
 import { hasNativeNat } from '../../src/parent/dnat/nft-json.js';
 import { parseNft } from '../../src/parent/dnat/nft.js';
@@ -84,6 +85,24 @@ export const nft = targetOf('nft', fc.tuple(ruleset, fc.nat(200)), ([value, cut]
   const output = cut % 2 === 0 ? text : text.slice(0, text.length - cut);
   mustBeUsable(parseNft(output));
   hasNativeNat(output);
+});
+
+const PROXY_WORDS =
+  'docker-proxy|/usr/bin/rootlesskit-docker-proxy|-proto|tcp|-host-ip|0.0.0.0|127.0.0.1|::1|-host-port|80|65536|0|-container-ip|172.17.0.2|fe80::1|::ffff:10.0.0.1|-container-port|-1| '.split(
+    '|',
+  );
+
+const PROXY =
+  'docker-proxy -proto tcp -host-ip 127.0.0.1 -host-port 8080 -container-ip 172.17.0.2 -container-port 80 -use-listen-fd'.split(
+    /(?= )|(?<= )/,
+  );
+
+export const dockerProxy = targetOf('docker-proxy', nearly(PROXY_WORDS, PROXY), (text) => {
+  const [program = '', ...args] = text.split(' ');
+  const proxy = parseDockerProxy(program, args);
+  if (proxy === undefined) return;
+  const { ip, port, container } = proxy;
+  mustBeUsable([{ proto: 'tcp', ip, port, target: container }]);
 });
 
 /** Some of `damaged` has no JSON form. */

@@ -56,44 +56,6 @@ describeWith(DNAT_NEEDS, 'DNAT rules in the child namespaces', () => {
     expect(await resolve(IPV6)).toEqual([{ ip: 'fd00:7::2', port: 80 }]);
   });
 
-  /** A process that looks like the docker-proxy of the IPv6 port. */
-  async function proxyTo(containerIP: string, ...unshare: readonly string[]): Promise<void> {
-    const options = `-proto tcp -host-ip ::1 -host-port ${IPV6.port} -container-ip ${containerIP} -container-port 80`;
-    const program = 'console.log("ready"); setInterval(() => {}, 1000)';
-    const script = `exec -a docker-proxy "$0" -e '${program}' -- ${options}`;
-    const command = [...unshare, 'bash', '-c', script, process.execPath];
-    const proxy = await start(cleanup, enter(child, ...command));
-    await proxy.line(/^ready$/m, DEADLINE_MS);
-  }
-
-  it('are not needed where docker-proxy has the port', async () => {
-    const { resolver, problems } = reporting(child, { path: '/nowhere' });
-    await proxyTo('172.17.0.3');
-
-    expect(await resolver.find(IPV6)).toEqual({
-      targets: [{ ip: '172.17.0.3', port: 80 }],
-      origin: 'docker-proxy',
-      isHeld: true,
-    });
-    expect(problems).toEqual([]);
-  });
-
-  it.each([
-    ['an address that no container has', '127.0.0.1', []],
-    ['a network namespace of its own', '172.17.0.3', ['unshare', '--net']],
-    ['a mount namespace of its own', '172.17.0.3', ['unshare', '--mount']],
-    ['a user namespace of its own', '172.17.0.3', ['unshare', '--user']],
-  ])('count alone where something called docker-proxy has %s', async (_, ip, unshare) => {
-    await publish(child, '[fd00:7::2]:80', { program: 'ip6tables-nft', ip: '::1' });
-    await proxyTo(ip, ...unshare);
-
-    expect(await reporting(child).resolver.find(IPV6)).toEqual({
-      targets: [{ ip: 'fd00:7::2', port: 80 }],
-      origin: 'rule',
-      isHeld: false,
-    });
-  });
-
   it("lead to the container through the chains of CNI's portmap plugin", async () => {
     const input = readFileSync(join(FIXTURES, 'cni-portmap.rules.txt'));
     await runIn(child, ['iptables-nft-restore'], { input });

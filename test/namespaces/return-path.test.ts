@@ -8,6 +8,7 @@ import { type Docker, sluiceOptions, startDocker } from '../harness/docker.js';
 import { docker as needsDocker, tool } from '../harness/needs.js';
 import { run } from '../harness/processes.js';
 import { describeWith, perSuite, perTest } from '../harness/suite.js';
+import { until } from '../harness/wait.js';
 
 const DEADLINE_MS = 20_000;
 /** Nobody has these: only routes and rules speak of them. */
@@ -27,6 +28,9 @@ const NO_ROUTE = {
   reason: 'the container has no default route',
 };
 
+const routed = (family: Family, rest: string) => `ip -${family.slice(1)} route ${rest}`;
+const tables = (family: Family) => (family === 'v4' ? 'iptables' : 'ip6tables');
+
 describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a container', () => {
   const suite = perSuite();
   const test = perTest();
@@ -43,6 +47,9 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     await docker.runWeb('--name=web', '--network=net', `--ip=${SERVER.v4}`, `--ip6=${SERVER.v6}`);
     const pid = await docker.docker('inspect', '--format', '{{.State.Pid}}', 'web');
     container = ['nsenter', ...nsenterOptions({ pid: child, netnsPath: `/proc/${pid}/ns/net` })];
+    // Nobody is reached over IPv6 before the end of duplicate address detection.
+    const isReached = async () => (await find(CLIENTS.v6)).verdict === 'open';
+    await until(isReached, DEADLINE_MS, 'an answer over IPv6');
   });
 
   /** Runs a command in the container's network namespace, and `undo` after the test. */
@@ -70,9 +77,6 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
       client,
     });
   }
-
-  const routed = (family: Family, rest: string) => `ip -${family.slice(1)} route ${rest}`;
-  const tables = (family: Family) => (family === 'v4' ? 'iptables' : 'ip6tables');
 
   it.each(FAMILIES)('come back over IP%s by default', async (family) => {
     expect(await find(CLIENTS[family])).toEqual(OPEN);
@@ -164,12 +168,14 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     expect(await find()).toMatchObject({ verdict: 'unknown' });
   });
 
+  function nft(options: readonly string[], input?: string): Promise<string> {
+    return run(['nsenter', ...nsenterOptions({ pid: child }), 'nft', ...options], {
+      env: { PATH: systemPath() },
+      ...(input !== undefined && { input }),
+    });
+  }
+
   it('are unknown where the rules that bring them back are gone', async () => {
-    const nft = (options: readonly string[], input?: string) =>
-      run(['nsenter', ...nsenterOptions({ pid: child }), 'nft', ...options], {
-        env: { PATH: systemPath() },
-        ...(input !== undefined && { input }),
-      });
     const table = await nft(['list', 'table', 'inet', 'sluice']);
     const anew = `table inet sluice\ndelete table inet sluice\n${table}`;
     test.defer(() => nft(['-f', '-'], anew));

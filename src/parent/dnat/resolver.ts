@@ -9,7 +9,7 @@
 
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
-import type { Address } from '../../msg/sockaddr.js';
+import { type Address, formatAddress } from '../../msg/sockaddr.js';
 import { systemPath } from '../nsenter.js';
 import { Engine, type Holder } from './engine.js';
 import { Latest } from './latest.js';
@@ -39,7 +39,7 @@ export interface Found {
 }
 
 export interface DnatResolverOptions {
-  /** Called once for each tool that fails. */
+  /** Called once for each tool that fails, and for each port that leads nowhere. */
   readonly onProblem?: (problem: SluiceError) => void;
   /** Folders to look for the tools in, as in the environment variable. */
   readonly path?: string;
@@ -97,6 +97,7 @@ export class DnatResolver {
         return { targets: await this.resolve(query), origin: 'rule', isHeld: false };
       }
     } while (performance.now() < deadline);
+    if (rules.found.length === 0) this.#report(JSON.stringify(query), leadsNowhere(query));
     return { targets: rules.found, origin: 'rule', isHeld: true };
   }
 
@@ -110,11 +111,18 @@ export class DnatResolver {
     }
   }
 
-  #report(tool: string, problem: SluiceError): void {
-    if (this.#reported.has(tool)) return;
-    this.#reported.add(tool);
+  #report(subject: string, problem: SluiceError): void {
+    if (this.#reported.has(subject)) return;
+    this.#reported.add(subject);
     this.#onProblem(problem);
   }
+}
+
+function leadsNowhere({ proto, ...address }: DnatQuery): SluiceError {
+  return new SluiceError(
+    'ERR_DNAT_NOWHERE',
+    `dockerd holds ${formatAddress(address)}/${proto}, but neither a DNAT rule nor docker-proxy leads on to a container, so its clients are refused; is dockerd running with both --iptables=false and --userland-proxy=false?`,
+  );
 }
 
 /** A reading that is made again, after pauses that double, until it finds something. */
