@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, it } from 'vitest';
+import { nsenterOptions } from '../../src/parent/nsenter.js';
+import { childContextOf } from '../../src/parent/launcher/state-dir.js';
 import { stateSchema } from '../../src/parent/cli/top/state.js';
-import { type Docker, detachNetns, sluiceOptions, startDocker } from '../harness/docker.js';
+import {
+  type Docker,
+  detachNetns,
+  sluiceOptions,
+  startDocker,
+  WEB_IMAGE,
+} from '../harness/docker.js';
 import { makeHostWithSubids } from '../harness/host-with-subids.js';
 import {
   CLIENT_ADDRESS,
@@ -90,6 +98,52 @@ for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
       }
       await asking.end();
       expect(new Set(answers())).toEqual(new Set([`[::ffff:${CLIENT_ADDRESS.v4}]`]));
+    });
+
+    const holdsClient = ['network', 'create', '--subnet=198.51.100.0/28', 'holder'];
+
+    it('sees its client where an empty network of docker has a range that holds it', async () => {
+      await docker.runWeb('-p', `${PORT}:80`);
+      await docker.docker(...holdsClient);
+      try {
+        const answer = () => askWho(client, HOST_ADDRESS.v4, PORT);
+        const { real, seen } = await until(answer, DEADLINE_MS, 'an answer');
+        expect(seen).toBe(real);
+      } finally {
+        await docker.docker('network', 'rm', 'holder');
+      }
+    });
+
+    it('sees its client again after another program removed all of our rules', async () => {
+      await docker.runWeb('-p', `${PORT}:80`);
+      const answer = () => askWho(client, HOST_ADDRESS.v4, PORT);
+      await until(answer, DEADLINE_MS, 'an answer');
+      const api = join(docker.stateDir, 'api.sock');
+      const inside = ['nsenter', ...nsenterOptions(childContextOf(docker.stateDir)), '--'];
+      const remove = 'nft delete table inet sluice; ip rule del priority 301';
+      await run([...inside, 'sh', '-e', '-c', remove]);
+      const { real, seen } = await answer();
+      expect(seen).toBe(real);
+      expect(await run(sluice('info', '--socket', api))).toContain('tcp4: kept\n');
+    });
+
+    it('goes on pushing to its client when another network takes its gateway', async () => {
+      // So seldom that all is done between two of them.
+      const ticks = 'while :; do echo tick; /bin/busybox usleep 1500000; done';
+      const server = ['/bin/busybox', 'nc', '-ll', '-p', '80', '-e', '/bin/sh', '-c', ticks];
+      const port = ['-p', `${PORT}:80`];
+      await docker.docker('run', '--detach', '--name=pushing', ...port, WEB_IMAGE, ...server);
+      const listen = `require('node:net').connect(${PORT}, '${HOST_ADDRESS.v4}').pipe(process.stdout)`;
+      const connect = async () => {
+        const program = await start(suite, enter(client, process.execPath, '--eval', listen));
+        await program.line(/tick/, DEADLINE_MS);
+        return program;
+      };
+      const listener = await until(connect, DEADLINE_MS, 'a connection');
+      await docker.docker('network', 'connect', '--gw-priority=1', 'six', 'pushing');
+      const before = listener.stdout.length;
+      const hasMore = () => listener.ended || listener.stdout.length > before + 'tick tick '.length;
+      await listener.until(hasMore, DEADLINE_MS, 'more, or the end');
     });
 
     it('serves clients over IPv6 where docker publishes it, and is told of as their server', async () => {

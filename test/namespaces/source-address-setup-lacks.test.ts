@@ -48,6 +48,27 @@ describeWith(NEEDS, 'source addressing where something is missing', () => {
     });
   });
 
+  it.each([
+    [/nat hook/, { all: expect.stringContaining('nft_nat') }],
+    [/socket transparent/, { all: expect.stringContaining('nft_socket') }],
+    [/nat hook|socket transparent/, { all: expect.stringMatching(/nft_nat.*; .*nft_socket/) }],
+  ])('goes without what the kernel lacks, and says so: %s', async (lacking, lacks) => {
+    const refuse = `grep -qE '${lacking.source}' "$file" && { echo "Error: not supported" >&2; exit 1; }`;
+    const nft = [
+      `file=${join(temporaryFolder(test), 'input')}`,
+      `[ "$1" = -f ] || exec ${which('nft')} "$@"`,
+      `${which('cat')} >"$file"`,
+      refuse.replace('grep', which('grep') ?? ''),
+      `exec ${which('nft')} -f "$file"`,
+    ].join('\n');
+    const addressing = await setUpSourceAddressing(child, pathOf(test, 'ip', { nft }));
+    expect(addressing).toMatchObject({ ipv4: true, ipv6: true, via: 'nftables', lacks });
+    const before = await stateOf(child);
+    expect(before['table']).toContain('chain prerouting');
+    await addressing.undo();
+    expect((await stateOf(child))['nft']).toBe('');
+  });
+
   it('takes iptables where nft hangs', async () => {
     const path = pathOf(test, 'ip', { nft: HANGS }, 'iptables-restore', 'ip6tables-restore');
     expect(await setUpSourceAddressing(child, path)).toMatchObject({

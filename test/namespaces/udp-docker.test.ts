@@ -27,12 +27,17 @@ const HOST_ADDRESSES = [
   [SECOND_ADDRESS.v6, CLIENT_ADDRESS.v6],
 ] as const;
 
-/** Answers with the client's address and port as it sees them. */
+/** Tells its last client, unasked too, the address and port at which it sees it. */
 const SERVER = `
   const socket = require('node:dgram').createSocket('udp6');
-  socket.on('message', (_, { port, address }) =>
-    socket.send(address.replace('::ffff:', '') + ' ' + port, port, address));
-  socket.bind(53, '::');`;
+  let last;
+  const tell = () => {
+    if (last === undefined) return;
+    const { port, address } = last;
+    socket.send(address.replace('::ffff:', '') + ' ' + port, port, address, () => {});
+  };
+  socket.on('message', (_, client) => tell(last = client));
+  socket.bind(53, '::', () => setInterval(tell, 50));`;
 
 /** Asks from a connected socket, so that only the address that was asked can answer. */
 const CLIENT = `
@@ -110,6 +115,21 @@ describeWith([needsDocker], 'a UDP server in a container', () => {
     }
     await asking.end();
     expect(new Set(answers())).toEqual(new Set([CLIENT_ADDRESS.v4]));
+  });
+
+  it('sees its clients at the same ports when another network takes its gateway', async () => {
+    const command = [process.execPath, '--eval', ASKING, HOST_ADDRESS.v4, `${PORT}`];
+    const asking = await start(suite, enter(client, ...command));
+    const [own = ''] = await asking.line(/^.+$/m, DEADLINE_MS);
+    await docker.docker('network', 'create', 'other');
+    await docker.docker('network', 'connect', '--gw-priority=1', 'other', 'server');
+    const answers = () => asking.stdout.trimEnd().split('\n');
+    const answered = answers().length;
+    await asking.until(() => answers().length > answered + 10, DEADLINE_MS, 'answers');
+    expect(new Set(answers())).toEqual(new Set([own]));
+    expect(own).toMatch(new RegExp(`^${CLIENT_ADDRESS.v4} \\d+$`));
+    await docker.docker('network', 'disconnect', 'other', 'server');
+    await asking.end();
   });
 
   it('goes on with its clients when its address changes', async () => {

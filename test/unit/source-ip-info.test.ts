@@ -38,7 +38,7 @@ const NO_LOSSES = {
 };
 
 function addressing(fields: Partial<SourceAddressing>): SourceAddressing {
-  return { ipv4: true, ipv6: true, via: 'nftables', undo: async () => {}, ...fields };
+  return { ipv4: true, ipv6: true, via: 'nftables', parts: [], undo: async () => {}, ...fields };
 }
 
 describe('the info about source addresses', () => {
@@ -86,6 +86,15 @@ describe('the info about source addresses', () => {
     const { protos } = sourceIPInfo(PROTOS, 'keep', state, []);
     const lost = { kept: false, reason };
     expect(protos).toEqual({ tcp4: lost, tcp6: lost, udp4: lost, udp6: lost });
+  });
+
+  it('says what goes without although they are kept', () => {
+    const lacks = { all: 'no NAT', udp: 'no notes' };
+    const { protos } = sourceIPInfo(PROTOS, addressing({ lacks }), []);
+    expect(protos['tcp4']).toEqual({ kept: true, except: 'no NAT' });
+    expect(protos['udp6']?.except).toBe(`${KEPT_OUTSIDE.except}; no NAT; no notes`);
+    const lost = addressing({ ipv4: false, lacks, reason: 'gone' });
+    expect(sourceIPInfo(PROTOS, lost, []).protos['tcp4']).toEqual({ kept: false, reason: 'gone' });
   });
 
   it('counts the flows of all protocols by what became of their addresses', () => {

@@ -9,6 +9,8 @@ import { ENGINE_NAMES, ENGINES, PORT_DRIVER } from '../install/engine.js';
 import { apiSocketOf, childContextOf, movedApiSocketOf } from '../launcher/state-dir.js';
 import { nsenterOptions } from '../nsenter.js';
 import { quote } from '../shell.js';
+import { MANGLE_CHAINS } from '../source-address/iptables-chains.js';
+import { SWITCHED_OFF } from '../source-ip-info.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 import type { Machine } from './machine.js';
 
@@ -49,14 +51,41 @@ async function checkDir(machine: Machine, dir: string): Promise<Finding[]> {
   const api = apiSocketOf(dir);
   if (await isServed(api)) {
     const info = await infoOf(api);
-    const isForeign = info !== undefined && info.portDriver?.driver !== PORT_DRIVER;
-    return isForeign ? checkTable(machine, dir) : [];
+    if (info === undefined) return [];
+    const isForeign = info.portDriver?.driver !== PORT_DRIVER;
+    return isForeign ? checkTable(machine, dir) : checkClientAddresses(machine, dir, info);
   }
   if (await isServed(movedApiSocketOf(dir))) {
     const text = `the sluice that served ${dir} is gone, and rootlesskit runs on without ports`;
     return [failure(CHECK, text, `sluice attach --state-dir ${quote(dir)}`)];
   }
   return [warning(CHECK, `${dir} is what a dead rootlesskit left`, `rm -r ${quote(dir)}`)];
+}
+
+const CLIENT_ADDRESSES = 'client addresses';
+
+/** Whether a running driver of ours keeps them, and whether its rules are really there. */
+async function checkClientAddresses(machine: Machine, dir: string, info: Info): Promise<Finding[]> {
+  const states = info.portDriver?.sourceIP?.protos ?? {};
+  const remedy = `sluice reload --socket ${quote(apiSocketOf(dir))}`;
+  const tcp = [states['tcp4'], states['tcp6']].flatMap((state) => state ?? []);
+  const reasons = new Set(tcp.flatMap(({ kept, reason }) => (kept ? [] : (reason ?? ''))));
+  reasons.delete(SWITCHED_OFF.reason ?? '');
+  if (reasons.size > 0) {
+    const text = `the sluice of ${dir} does not keep them: ${[...reasons].join('; ')}`;
+    return [warning(CLIENT_ADDRESSES, text, remedy)];
+  }
+  if (!tcp.some(({ kept }) => kept) || (await hasRules(machine, dir))) return [];
+  const text = `the rules of the sluice of ${dir} are gone, and it did not put them back`;
+  return [failure(CLIENT_ADDRESSES, text, remedy)];
+}
+
+async function hasRules(machine: Machine, dir: string): Promise<boolean> {
+  const enter = [...nsenterOptions(childContextOf(dir)), '--'];
+  const nft = await machine.run('nsenter', ...enter, 'nft', 'list', 'table', 'inet', 'sluice');
+  if (nft.exitCode === 0) return true;
+  const chain = ['-t', 'mangle', '-n', '-L', MANGLE_CHAINS.OUTPUT];
+  return (await machine.run('nsenter', ...enter, 'iptables', ...chain)).exitCode === 0;
 }
 
 /** Our rules where another port driver serves: client addresses that it keeps would go astray. */

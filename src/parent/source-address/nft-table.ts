@@ -2,7 +2,7 @@
  * The nftables table `inet sluice`.
  *
  * - `output` sees the agent's packets before the mangle rules of others could change their mark. It
- *   gives their connection CT_MARK, and notes the four addresses of each UDP exchange.
+ *   gives their connection CT_MARK, and notes the client and the server's port of each UDP exchange.
  * - `prerouting` marks replies after everybody else, as the last thing before routing. A reply is
  *   ours when one of our transparent sockets waits for it, which holds when conntrack has forgotten
  *   the connection; or when its connection has CT_MARK, which serves SCTP, ICMP errors, and packets
@@ -63,20 +63,24 @@ function set(expression: string, mark: number): string {
 }
 
 const UDP_SETS = `
-  set udp4 { type ipv4_addr . inet_service . ipv4_addr . inet_service; ${UDP_NOTES} }
-  set udp6 { type ipv6_addr . inet_service . ipv6_addr . inet_service; ${UDP_NOTES} }`;
+  set udp4 { type ipv4_addr . inet_service . inet_service; ${UDP_NOTES} }
+  set udp6 { type ipv6_addr . inet_service . inet_service; ${UDP_NOTES} }`;
 
 const NOTE_UDP = `
     oifname "lo" return
     meta l4proto != udp return
     ct state established meta random >= ${hex(SEVEN_EIGHTHS)} return
-    update @udp4 { ip saddr . udp sport . ip daddr . udp dport }
-    update @udp6 { ip6 saddr . udp sport . ip6 daddr . udp dport }`;
+    update @udp4 { ip saddr . udp sport . udp dport }
+    update @udp6 { ip6 saddr . udp sport . udp dport }`;
 
-/** The agent's socket is gone. Left to be forwarded, the datagram would get another source port. */
+/**
+ * The agent's socket is gone. Left to be forwarded, the datagram would get another source port, and
+ * so would the client's next one, since their connections clash. The server may have got another
+ * address since.
+ */
 const REFUSE_UDP = `
-    ip daddr . udp dport . ip saddr . udp sport @udp4 reject with icmp port-unreachable
-    ip6 daddr . udp dport . ip6 saddr . udp sport @udp6 reject with icmpv6 port-unreachable
+    ip daddr . udp dport . udp sport @udp4 reject with icmp port-unreachable
+    ip6 daddr . udp dport . udp sport @udp6 reject with icmpv6 port-unreachable
     meta l4proto udp ${bearing('ct mark', CT_MARK)} reject`;
 
 const NAT = `
