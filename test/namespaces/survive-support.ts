@@ -1,6 +1,7 @@
 /** A server and a client that keep connecting to it while something is killed. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseState } from '../../src/parent/state-text.js';
 import type { Cleanup } from '../harness/cleanup.js';
 import { type Namespace, enter } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
@@ -90,10 +91,8 @@ export class Load {
 /** Waits until the state file lists these ports, which it does soon after the API. */
 export async function noted(stateDir: string, ...ids: number[]): Promise<void> {
   const isNoted = () => {
-    const state = JSON.parse(readFileSync(join(stateDir, 'sluice.json'), 'utf8')) as {
-      readonly ports: readonly { readonly id: number }[];
-    };
-    return String(state.ports.map(({ id }) => id)) === String(ids);
+    const { ports } = parseState(readFileSync(join(stateDir, 'sluice.json'), 'utf8'));
+    return String(ports.map(({ id }) => id)) === String(ids);
   };
   await until(isNoted, DEADLINE_MS, `ports ${ids.join()} in the state file`);
 }
