@@ -6,7 +6,7 @@ import { userNamespaces } from '../harness/needs.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
 import { answersTo, type RunningDriver, startDriver } from './driver-support.js';
-import { driverOf, ECHO_SERVER, isRunning, Load } from './survive-support.js';
+import { driverOf, ECHO_SERVER, evaluateIn, isRunning, Load, THROW } from './survive-support.js';
 
 const DEADLINE_MS = 30_000;
 const STOPPED_MS = 10_000;
@@ -53,6 +53,38 @@ describeWith([userNamespaces], 'ends that nobody asked for', () => {
       expect(driver.program.stderr.trimEnd().split('\n')).toHaveLength(1);
     },
   );
+
+  it.each([
+    ['with exit code 0', 'process.exit(0)', 'with exit code 0;'],
+    [
+      'by an error that nothing catches',
+      THROW,
+      'with exit code 1 (Error: a fault of the test at Timeout',
+    ],
+    ['by a signal', "process.kill(process.pid, 'SIGSEGV')", 'by SIGSEGV;'],
+  ])('a driver that ends %s is started again, and one line tells', async (_, code, how) => {
+    const load = await Load.start(cleanup, host, 8080);
+    const agent = await agentPid();
+    const parent = await driverPid();
+    await evaluateIn(host, parent, code);
+    await until(() => !isRunning(parent), DEADLINE_MS, 'the end of the driver');
+    expect(await driver.list()).toEqual([{ id: 1, spec: spec(8080) }]);
+    await load.goesOn();
+    expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
+    expect(await agentPid()).toBe(agent);
+    const lines = driver.program.stderr.split('\n').filter((line) => line.includes('app=sluice'));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain(`the port driver ended ${how}`);
+  });
+
+  it('lines of the driver that make no sense are nothing to its launcher', async () => {
+    const parent = await driverPid();
+    const write = "process.getBuiltinModule('fs').writeSync(3, 'stray\\n{\\nnull\\n7\\n{}\\n')";
+    await evaluateIn(host, parent, write);
+    await kill(parent);
+    expect(await driver.list()).toEqual([{ id: 1, spec: spec(8080) }]);
+    await driver.program.line(/the port driver ended by SIGKILL/, DEADLINE_MS);
+  });
 
   it('a port that was removed stays removed, and no id is given twice', async () => {
     const ids = [1];

@@ -2,10 +2,10 @@
 import type { Spec } from '../../src/msg/port.js';
 import { boundAddresses } from '../../src/parent/proc-net.js';
 import type { Cleanup } from '../harness/cleanup.js';
-import { type Namespace, enter, runIn } from '../harness/namespaces.js';
+import { type Namespace, enter } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
 import type { RunningDriver } from './driver-support.js';
-import { driverOf, isRunning } from './survive-support.js';
+import { driverOf, evaluateIn, isRunning, THROW } from './survive-support.js';
 
 const DEADLINE_MS = 60_000;
 
@@ -34,7 +34,7 @@ export function randomFrom(seed: number): () => number {
 /** Asks again and again from four connected sockets; prints errors and answers at SIGTERM. */
 const UDP_LOAD = `
   const port = Number(process.argv[1]);
-  const tally = { answered: 0, failed: Record<string, number> };
+  const tally = { answered: 0, failed: {} };
   for (let count = 0; count < 4; count++) {
     const udp = require('node:dgram').createSocket('udp4');
     udp.on('message', () => (tally.answered++) % 100 || console.log('answered ' + tally.answered))
@@ -68,26 +68,14 @@ export class UdpLoad {
   async failures(): Promise<Readonly<Record<string, number>>> {
     this.#program.signal('SIGTERM');
     const [, text = ''] = await this.#program.line(/^tally (.*)$/m, DEADLINE_MS);
-    const { answered, failed } = JSON.parse(text) as { answered: number; failed: {} };
+    const { answered, failed } = JSON.parse(text) as {
+      answered: number;
+      failed: Record<string, number>;
+    };
     console.log(`answered ${answered} datagrams`);
     return failed;
   }
 }
-
-/** Has the debugger of a Node.js process throw an error there that nothing catches. */
-const THROW = `
-  process.kill(Number(process.argv[1]), 'SIGUSR1');
-  const expression = "setTimeout(() => { throw new Error('a fault of the test') })";
-  const ask = async () => {
-    const [{ webSocketDebuggerUrl }] = await (await fetch('http://127.0.0.1:9229/json')).json();
-    const socket = new WebSocket(webSocketDebuggerUrl);
-    const method = 'Runtime.evaluate';
-    socket.onopen = () => socket.send(JSON.stringify({ id: 1, method, params: { expression } }));
-    socket.onclose = () => process.exit();
-    socket.onerror = () => process.exit();
-  };
-  const again = () => ask().catch(() => setTimeout(again, 20));
-  again();`;
 
 export type Role = 'launcher' | 'driver' | 'agent' | 'spare';
 
@@ -117,11 +105,10 @@ export class Processes {
     return true;
   }
 
-  /** In the driver, whose debugger listens in its network namespace. */
+  /** An error that nothing catches. */
   async throwIn(pid: number): Promise<boolean> {
     if (!isRunning(pid)) return false;
-    const options = ['--experimental-websocket', '--no-warnings', '--eval', THROW];
-    await runIn(this.#host, [process.execPath, ...options, String(pid)]);
+    await evaluateIn(this.#host, pid, THROW);
     return true;
   }
 }

@@ -145,6 +145,17 @@ describeWith([userNamespaces], 'sluice reload', () => {
     expect((await download.line(/^hash (\w+)$/m, DEADLINE_MS))[1]).toBe(HASH);
   });
 
+  it('passes on more options than one argument holds', async () => {
+    const many = Array.from({ length: 1500 }, (_, index) => 10_000 + index);
+    const published = many.flatMap((port) => ['-p', `127.0.0.1:${port}:80/tcp`]);
+    const command = [process.execPath, '--eval', SERVER];
+    const options = ['--agents=1', ...published];
+    const full = await startDriver(cleanup, await makeHost(cleanup), { command, options });
+    expect(await run(sluice('reload', '--socket', full.socketPath))).toMatch(/ serves/);
+    expect((await full.list()).map(({ spec: { parentPort } }) => parentPort)).toEqual(many);
+    expect(full.program.stderr).toBe('');
+  });
+
   it('refuses a limit that is none', async () => {
     await expect(reload('--drain-limit', 'long')).rejects.toThrow(
       'sluice: --drain-limit is "long", expected seconds from 0 to 604800',

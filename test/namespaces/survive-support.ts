@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseState } from '../../src/parent/state-text.js';
 import type { Cleanup } from '../harness/cleanup.js';
-import { type Namespace, enter } from '../harness/namespaces.js';
+import { type Namespace, enter, runIn } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
 import { until } from '../harness/wait.js';
 
@@ -120,4 +120,26 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Throws an error that nothing catches: for `evaluateIn`. */
+export const THROW = "setTimeout(() => { throw new Error('a fault of the test') })";
+
+const EVALUATE = `
+  const [, pid, expression] = process.argv;
+  process.kill(Number(pid), 'SIGUSR1');
+  const ask = async () => {
+    const [{ webSocketDebuggerUrl }] = await (await fetch('http://127.0.0.1:9229/json')).json();
+    const socket = new WebSocket(webSocketDebuggerUrl);
+    const method = 'Runtime.evaluate';
+    socket.onopen = () => socket.send(JSON.stringify({ id: 1, method, params: { expression } }));
+    socket.onmessage = socket.onclose = socket.onerror = () => process.exit();
+  };
+  const again = () => ask().catch(() => setTimeout(again, 20));
+  again();`;
+
+/** Has the debugger of a Node.js process, which listens in its network namespace, run that there. */
+export async function evaluateIn(host: Namespace, pid: number, expression: string): Promise<void> {
+  const options = ['--experimental-websocket', '--no-warnings', '--eval', EVALUATE];
+  await runIn(host, [process.execPath, ...options, String(pid), expression]);
 }

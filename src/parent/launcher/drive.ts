@@ -1,7 +1,9 @@
 /** What the driver's process does once it knows what to serve. */
 
+import { writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { Fd } from '../../msg/fd.js';
+import { fcntl } from '../../msg/libc.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
 import { aborted } from '../aborted.js';
@@ -14,9 +16,10 @@ import type { LeftPort } from '../ports.js';
 import type { HeldPorts } from '../resume.js';
 import { serve } from '../serve.js';
 import { lockStateDir } from '../state-lock.js';
-import type { Orders } from './driver-child.js';
+import type { DriverNews, Orders } from './driver-child.js';
+import { DRIVER_FDS } from './driver-fds.js';
 import type { Inherited } from './held-ports.js';
-import { LauncherLink, tellLauncher } from './launcher-link.js';
+import { LauncherLink } from './launcher-link.js';
 import { becomeSuccessor, checkInstalled, takeReload } from './reload.js';
 import { STOP_SIGNALS } from './signals.js';
 
@@ -29,6 +32,8 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
   const { link, inherited, ...options } = orders;
   const log = new Log(options.log);
   const poller = new Poller();
+  // A launcher that has stopped reads nothing, and must not stop its driver.
+  fcntl(DRIVER_FDS.launcher, linux.F_SETFL, linux.O_NONBLOCK);
   const end = new AbortController();
   const stop = () => end.abort();
   // A launcher without a link is of an earlier version, and ends its driver by SIGTERM.
@@ -41,7 +46,10 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
       poller.remove(child.number);
       stop();
     });
-    const keeper = link === undefined ? undefined : new LauncherLink(new Fd(link), poller, stop);
+    const keeper =
+      link === undefined
+        ? undefined
+        : new LauncherLink(new Fd(link), poller, { onEnd: stop, ring });
     const driver = {
       ...options.driver,
       ...takeReload(),
@@ -69,6 +77,17 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
   } finally {
     await poller.close();
   }
+}
+
+/** Lost when the launcher is gone, or was told so much that it has not read yet. */
+function tellLauncher(news: DriverNews): void {
+  try {
+    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(news)}\n`);
+  } catch {}
+}
+
+function ring(): void {
+  tellLauncher({ told: true });
 }
 
 /** A signal to stop is not the launcher's wish, which comes by the link. */
