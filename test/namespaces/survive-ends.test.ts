@@ -55,13 +55,13 @@ describeWith([userNamespaces], 'ends that nobody asked for', () => {
   );
 
   it.each([
-    ['with exit code 0', 'process.exit(0)', 'with exit code 0;'],
+    ['with exit code 0', 'setTimeout(() => process.exit(0))', 'with exit code 0;'],
     [
       'by an error that nothing catches',
       THROW,
       'with exit code 1 (Error: a fault of the test at Timeout',
     ],
-    ['by a signal', "process.kill(process.pid, 'SIGSEGV')", 'by SIGSEGV;'],
+    ['by a signal', "setTimeout(() => process.kill(process.pid, 'SIGSEGV'))", 'by SIGSEGV;'],
   ])('a driver that ends %s is started again, and one line tells', async (_, code, how) => {
     const load = await Load.start(cleanup, host, 8080);
     const agent = await agentPid();

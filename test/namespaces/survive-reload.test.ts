@@ -153,6 +153,9 @@ describeWith([userNamespaces], 'sluice reload', () => {
     const full = await startDriver(cleanup, await makeHost(cleanup), { command, options });
     expect(await run(sluice('reload', '--socket', full.socketPath))).toMatch(/ serves/);
     expect((await full.list()).map(({ spec: { parentPort } }) => parentPort)).toEqual(many);
+    // Nobody has inherited its socket by mistake.
+    await full.remove(1500);
+    expect(await full.add(spec(11_499, 80))).toMatchObject({ id: 1501 });
     expect(full.program.stderr).toBe('');
   });
 

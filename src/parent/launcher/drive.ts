@@ -97,12 +97,14 @@ function tellIgnored(signal: string, log: Log): void {
   log.event(problem(new SluiceError('ERR_SIGNAL', `${what}: ${why}`)));
 }
 
-/** Node.js has marked these descriptors as close-on-exec. */
+/** No program that this process starts is to inherit a port's socket: Node.js sees to low numbers only. */
 function heldFrom({ lastId, ports }: Inherited): HeldPorts {
-  const owned = ports.map(({ id, spec, fds }) => ({
-    id,
-    spec,
-    sockets: fds.map((number) => new Fd(number)),
-  }));
-  return { lastId, ports: owned };
+  const owned = (number: number) => {
+    fcntl(number, linux.F_SETFD, linux.FD_CLOEXEC);
+    return new Fd(number);
+  };
+  return {
+    lastId,
+    ports: ports.map(({ id, spec, fds }) => ({ id, spec, sockets: fds.map(owned) })),
+  };
 }
