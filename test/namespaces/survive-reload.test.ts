@@ -149,13 +149,16 @@ describeWith([userNamespaces], 'sluice reload', () => {
     const many = Array.from({ length: 1500 }, (_, index) => 10_000 + index);
     const published = many.flatMap((port) => ['-p', `127.0.0.1:${port}:80/tcp`]);
     const command = [process.execPath, '--eval', SERVER];
-    const options = ['--agents=1', ...published];
+    const options = ['--agents=1', '-p', '127.0.0.1:9999:80/udp', ...published];
     const full = await startDriver(cleanup, await makeHost(cleanup), { command, options });
     expect(await run(sluice('reload', '--socket', full.socketPath))).toMatch(/ serves/);
-    expect((await full.list()).map(({ spec: { parentPort } }) => parentPort)).toEqual(many);
+    expect((await full.list()).map(({ spec: { parentPort } }) => parentPort)).toEqual([
+      9999,
+      ...many,
+    ]);
     // Nobody has inherited its socket by mistake.
-    await full.remove(1500);
-    expect(await full.add(spec(11_499, 80))).toMatchObject({ id: 1501 });
+    await full.remove(1);
+    expect(await full.add({ ...spec(9999, 80), proto: 'udp' })).toMatchObject({ id: 1502 });
     expect(full.program.stderr).toBe('');
   });
 

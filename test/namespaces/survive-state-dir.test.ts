@@ -45,7 +45,7 @@ describeWith([userNamespaces], 'a state directory', () => {
     const parent = driverOf(driver.program.pid) ?? 0;
     process.kill(parent, 'SIGKILL');
     await until(() => !isRunning(parent), DEADLINE_MS, 'the end of the driver');
-    const ids = Array.from({ length: 41 }, (_, index) => index + 1);
+    const ids = [...Array(41).keys()].map((index) => index + 1);
     expect((await api.list()).map(({ id }) => id)).toEqual(ids);
     const load = await Load.start(cleanup, host, 8120);
     expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });

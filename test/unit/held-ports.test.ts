@@ -83,7 +83,7 @@ describe('a launcher and its driver', () => {
 
   it('end by a message', async () => {
     held.end();
-    await until(() => ends === 1, DEADLINE_MS, 'the end');
+    expect(await until(() => ends === 1, DEADLINE_MS, 'the end')).toBe(true);
   });
 
   it('go on without each other', async () => {

@@ -92,7 +92,7 @@ describe('the state file', () => {
     rmSync(folder, { recursive: true });
     file.added(port(4));
     file.added(port(5));
-    expect(events).toMatchObject([{ reason: expect.stringContaining("can't be noted in") }]);
+    expect(events).toMatchObject([{ type: 'problem', code: 'ERR_STATE_FILE' }]);
     expect(await open().read()).toBeUndefined();
   });
 });

@@ -97,14 +97,15 @@ function tellIgnored(signal: string, log: Log): void {
   log.event(problem(new SluiceError('ERR_SIGNAL', `${what}: ${why}`)));
 }
 
-/** No program that this process starts is to inherit a port's socket: Node.js sees to low numbers only. */
 function heldFrom({ lastId, ports }: Inherited): HeldPorts {
-  const owned = (number: number) => {
-    fcntl(number, linux.F_SETFD, linux.FD_CLOEXEC);
-    return new Fd(number);
-  };
   return {
     lastId,
     ports: ports.map(({ id, spec, fds }) => ({ id, spec, sockets: fds.map(owned) })),
   };
+}
+
+/** Kept out of the programs that this process starts: Node.js sees to that for low numbers only. */
+function owned(inherited: number): Fd {
+  fcntl(inherited, linux.F_SETFD, linux.FD_CLOEXEC);
+  return new Fd(inherited);
 }
