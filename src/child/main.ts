@@ -13,8 +13,8 @@ import { Agent } from './agent.js';
 import { askForShortSlices } from './slice.js';
 
 /**
- * Sent to a whole group of processes when an engine is stopped. The agent ends with its namespaces
- * or by its parent: until then, flows go on.
+ * Sent to a whole group of processes when an engine is stopped. An agent that outlives its parent
+ * ends with its namespaces or by a parent: until then, flows go on.
  */
 const FOR_GROUPS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
@@ -24,7 +24,9 @@ const opaque = process.argv.slice(2).map((word): [string, string] => {
 });
 
 try {
-  for (const name of FOR_GROUPS) libc.ignoreSignal(constants.signals[name]);
+  if (opaque.some(([key]) => key === 'door')) {
+    for (const name of FOR_GROUPS) libc.ignoreSignal(constants.signals[name]);
+  }
   // Nobody with its user id alone may look into it, or take its sockets: ptrace(2).
   must(libc.prctl(linux.PR_SET_DUMPABLE, 0), 'prctl');
   askForShortSlices();

@@ -26,3 +26,16 @@ export function doorError(result: number): SluiceError {
       : 'a security module, a seccomp filter, or capabilities of the Node.js binary forbid it';
   return new SluiceError('ERR_AGENT_DOOR', `${what}; ${why}`);
 }
+
+/** Before such an error, at a driver's start. */
+export const CLOSED_DOORS =
+  'connections will end if this driver is killed, and it can’t be reloaded: its agents can’t be handed over to another one: ';
+
+export function cannotReload(cause: SluiceError): SluiceError {
+  const what = 'the agents can’t be handed over to another driver, and their connections would end';
+  return new SluiceError(
+    'ERR_RELOAD',
+    `${what}: ${cause.message}; restart the engine for the new version`,
+    { cause },
+  );
+}

@@ -2,6 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
+import { execPath } from 'node:process';
 import { Channel, socketPair } from '../msg/channel.js';
 import { messageOf, SluiceError } from '../msg/errors.js';
 import { Fd } from '../msg/fd.js';
@@ -11,6 +12,7 @@ import { openPidfd } from '../msg/pidfd.js';
 import type { ChildContext } from '../msg/port.js';
 import { agentCommand } from './agent-command.js';
 import { opaqueForChild } from './agent-fds.js';
+import { hasFileCapabilities } from './file-capabilities.js';
 import { type HeldNamespaces, holdNamespaces, netnsFile } from './nsenter.js';
 import { nodeEnvironment } from './node-env.js';
 import type { Poller } from './poller.js';
@@ -168,6 +170,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: 'nsenter could not be started: the driver may open no more files (ulimit -n)',
 };
 
+/** Nobody may look into such a process, and where the agent is it may not even be executed. */
+const CAPABLE = `; ${execPath} has file capabilities, with which no agent can be started: take them away with \`sudo setcap -r ${execPath}\``;
+
 function startError(error: NodeJS.ErrnoException): SluiceError {
   const reason = REASONS[error.code ?? ''] ?? `nsenter could not be started: ${messageOf(error)}`;
   return new SluiceError('ERR_AGENT_START', reason, { cause: error });
@@ -178,7 +183,8 @@ function endOf(process: ChildProcess): Promise<SluiceError> {
     process.once('error', (error) => resolve(startError(error)));
     process.once('exit', (code, signal) => {
       const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
-      resolve(new SluiceError('ERR_AGENT_ENDED', `the agent ended ${how}`));
+      const why = code !== null && code !== 0 && hasFileCapabilities(execPath) ? CAPABLE : '';
+      resolve(new SluiceError('ERR_AGENT_ENDED', `the agent ended ${how}${why}`));
     });
   });
 }

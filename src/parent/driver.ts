@@ -21,6 +21,7 @@ import {
 import type { AgentStats } from '../msg/stats.js';
 import type { AgentProcess } from './agent.js';
 import { agentCount, limitsOf } from './agent-count.js';
+import { cannotReload, CLOSED_DOORS } from './agent-door.js';
 import { type AgentPlace, placeIn, sourceIPOf } from './agent-place.js';
 import { opaqueForChild } from './agent-fds.js';
 import { Agents } from './agents.js';
@@ -47,9 +48,6 @@ const TAP_PROTOS = PROTOS.filter((proto) => !proto.endsWith('6'));
 
 /** For the flows of an agent that is replaced on purpose. */
 const DRAIN_LIMIT_MS = 3_600_000;
-
-const CLOSED_DOORS =
-  'connections will end if this driver is killed, and it can’t be reloaded: its agents can’t be handed over to another one: ';
 
 export type { DriverOptions };
 
@@ -159,10 +157,7 @@ export class Driver implements ParentDriver {
   /** Throws ERR_RELOAD where a later driver could not take this one's agents over. */
   checkLeaving(): void {
     const cause = this.#run?.agents.doorError;
-    if (cause === undefined) return;
-    const what =
-      'the agents can’t be handed over to another driver, and their connections would end';
-    throw new SluiceError('ERR_RELOAD', `${what}: ${cause.message}; restart the engine instead`);
+    if (cause !== undefined) throw cannotReload(cause);
   }
 
   async #sourceIP(): Promise<SourceIPInfo> {
@@ -279,8 +274,7 @@ export class Driver implements ParentDriver {
       held,
       emit: this.#emit,
     });
-    this.#hasResumed = resumed.isAny;
-    this.#isLeaving = this.#hasResumed;
+    this.#isLeaving = this.#hasResumed = resumed.isAny;
     const started = agents.start(isReload);
     // Beside the agent's start, which takes longer.
     this.#sources.setUp(place, this.#options.early);

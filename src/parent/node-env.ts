@@ -8,10 +8,18 @@
 const FRUGAL = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /**
- * Without certificates, which Node reads at its start where it is told to: that takes 40 ms for a
- * system's usual ones, and no process of ours speaks TLS.
+ * Settings for Node.js and its libuv. They are the user's, for programs of the user: a debugger, a
+ * preloaded module or a pool of one thread would end our processes or stop them. And to read
+ * certificates (NODE_EXTRA_CA_CERTS) takes 40 ms at each start, while none of them speaks TLS.
  */
+const OF_NODE = /^(?:NODE|UV)_/;
+
 export function nodeEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_EXTRA_CA_CERTS: _, NODE_OPTIONS: given = '', ...env } = process.env;
-  return { ...env, NODE_OPTIONS: [given, ...FRUGAL].join(' ').trim() };
+  return { ...withoutNodeSettings(), NODE_OPTIONS: FRUGAL.join(' ') };
+}
+
+/** For short-lived programs of ours, with V8's own choices. */
+export function withoutNodeSettings(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !OF_NODE.test(name));
+  return Object.fromEntries(entries);
 }

@@ -158,7 +158,9 @@ export class PortTable implements Manager {
     const having = this.#servers.now().filter((server) => server.has(id));
     const answers = await Promise.allSettled(having.map((server) => server.removePort(id)));
     // Whoever keeps a duplicate for some time yet must not keep clients waiting in its backlog.
-    for (const { number } of port.sockets) libc.shutdown(number, linux.SHUT_RDWR);
+    for (const socket of port.sockets) {
+      if (socket.isOpen) libc.shutdown(socket.number, linux.SHUT_RDWR);
+    }
     await kept;
     this.#forget(port);
     for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;

@@ -104,7 +104,7 @@ export class StateFile {
       this.remove();
       if (!this.#hasFailed) {
         const what = `ports can't be noted in ${this.#path}: ${messageOf(error)}`;
-        const risk = 'they go on, and are lost only if this process and its agent both die';
+        const risk = 'they go on, and are lost only if all processes of sluice end at once';
         this.#emit({ type: 'problem', code: STATE_FILE, reason: `${what}; ${risk}` });
       }
       this.#hasFailed = true;

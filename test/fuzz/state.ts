@@ -20,7 +20,12 @@ const STATES: readonly unknown[] = [
   { version: 1, child: { pid: 1, startTicks: 0 }, lastId: 0, ports: [] },
 ];
 
-const whole = fc.constantFrom(...STATES.map((state) => Buffer.from(JSON.stringify(state))));
+const CHANGES = [{ added: { id: 9, spec: SPEC } }, { removed: 7 }, { removed: 2 }];
+
+const whole = fc
+  .tuple(fc.constantFrom(...STATES), fc.array(fc.constantFrom<unknown>(...CHANGES)))
+  .map(([state, changes]) => [state, ...changes].map((line) => `${JSON.stringify(line)}\n`))
+  .map((lines) => Buffer.from(lines.join('')));
 const text = fc.oneof(
   damagedBytes(whole).map((bytes) => Buffer.from(bytes).toString('utf8')),
   damaged(STATES).map((state) => textOf(state)),

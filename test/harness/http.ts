@@ -1,7 +1,7 @@
 import { type RequestOptions, request } from 'node:http';
 
-/** An agent that has stopped is given up after 5 s, and another one started before an answer. */
-const TIMEOUT_MS = 30_000;
+/** An agent that has stopped is given up after 30 s, and another one started before an answer. */
+const TIMEOUT_MS = 60_000;
 
 export interface Answer {
   readonly status: number;

@@ -142,6 +142,8 @@ interface DriverSetUp {
   /** Of `sluice run`. Default: one agent, however many cores there are. */
   readonly options?: readonly string[];
   readonly env?: StartOptions['env'];
+  /** Runs `sluice`: a program that executes what it is told. */
+  readonly by?: readonly string[];
 }
 
 /** Starts a driver in `host`, with a server in its child namespace. */
@@ -156,7 +158,11 @@ export async function startDriver(
   const command = ['sh', '-e', '-c', [...setUp, 'exec "$@"'].join('\n'), 'sh', ...server];
   const program = await start(
     cleanup,
-    enter(host, ...sluice('run', '--state-dir', stateDir, ...options, '--', ...command)),
+    enter(
+      host,
+      ...(given.by ?? []),
+      ...sluice('run', '--state-dir', stateDir, ...options, '--', ...command),
+    ),
     given.env && { env: given.env },
   );
   await program.line(/^serving$/m, READY_MS);

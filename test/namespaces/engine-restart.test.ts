@@ -80,4 +80,22 @@ describeWith([userNamespaces, tool('ip'), tool('nft')], 'an agent that is killed
     await ended;
     expect(pids.filter(isRunning)).toEqual([]);
   });
+
+  it('may end after its driver has left it, in the process of that driver', async () => {
+    const child = await makeHost(test);
+    const quit = new AbortController();
+    const driver = new Driver({ agents: 1 });
+    let ended = Promise.resolve();
+    await new Promise<void>((ready) => {
+      ended = driver.runParentDriver(ready, quit.signal, child);
+    });
+    const [{ pid } = { pid: 0 }] = (await driver.info()).agents.running;
+    driver.leave();
+    quit.abort();
+    await ended;
+    expect(isRunning(pid)).toBe(true);
+    process.kill(pid, 'SIGKILL');
+    // A rejection that nobody handles would fail this test.
+    await until(() => !isRunning(pid), DEADLINE_MS, 'the end of the agent');
+  });
 });

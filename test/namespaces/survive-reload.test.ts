@@ -145,6 +145,23 @@ describeWith([userNamespaces], 'sluice reload', () => {
     expect((await download.line(/^hash (\w+)$/m, DEADLINE_MS))[1]).toBe(HASH);
   });
 
+  it('passes on more options than one argument holds', async () => {
+    const many = Array.from({ length: 1500 }, (_, index) => 10_000 + index);
+    const published = many.flatMap((port) => ['-p', `127.0.0.1:${port}:80/tcp`]);
+    const command = [process.execPath, '--eval', SERVER];
+    const options = ['--agents=1', '-p', '127.0.0.1:9999:80/udp', ...published];
+    const full = await startDriver(cleanup, await makeHost(cleanup), { command, options });
+    expect(await run(sluice('reload', '--socket', full.socketPath))).toMatch(/ serves/);
+    expect((await full.list()).map(({ spec: { parentPort } }) => parentPort)).toEqual([
+      9999,
+      ...many,
+    ]);
+    // Nobody has inherited its socket by mistake.
+    await full.remove(1);
+    expect(await full.add({ ...spec(9999, 80), proto: 'udp' })).toMatchObject({ id: 1502 });
+    expect(full.program.stderr).toBe('');
+  });
+
   it('refuses a limit that is none', async () => {
     await expect(reload('--drain-limit', 'long')).rejects.toThrow(
       'sluice: --drain-limit is "long", expected seconds from 0 to 604800',

@@ -34,18 +34,20 @@ describeWith([userNamespaces], 'a state directory', () => {
     const api = driver.at(info);
     await api.add(spec(8080));
     await inHost(spoil);
-    expect(await api.add(spec(8081))).toEqual({ id: 2, spec: spec(8081) });
+    // More than what is left of the file's last page.
+    for (let count = 1; count <= 40; count++) await api.add(spec(8080 + count));
     await driver.program.line(
       /ports can't be noted in .+sluice\.json: (ENOSPC|EROFS)/,
       DEADLINE_MS,
     );
 
-    // Only the agent knows the second port.
+    // The file knows none of the later ports, and must not say that they were removed.
     const parent = driverOf(driver.program.pid) ?? 0;
     process.kill(parent, 'SIGKILL');
     await until(() => !isRunning(parent), DEADLINE_MS, 'the end of the driver');
-    expect((await api.list()).map(({ id }) => id)).toEqual([1, 2]);
-    const load = await Load.start(cleanup, host, 8081);
+    const ids = [...Array(41).keys()].map((index) => index + 1);
+    expect((await api.list()).map(({ id }) => id)).toEqual(ids);
+    const load = await Load.start(cleanup, host, 8120);
     expect(await load.tally()).toMatchObject({ failed: {}, keptEnd: '' });
     expect(await driver.program.end()).toEqual({
       code: 128 + constants.signals.SIGTERM,

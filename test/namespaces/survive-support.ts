@@ -1,8 +1,9 @@
 /** A server and a client that keep connecting to it while something is killed. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseState } from '../../src/parent/state-text.js';
 import type { Cleanup } from '../harness/cleanup.js';
-import { type Namespace, enter } from '../harness/namespaces.js';
+import { type Namespace, enter, runIn } from '../harness/namespaces.js';
 import { type Program, start } from '../harness/processes.js';
 import { until } from '../harness/wait.js';
 
@@ -90,10 +91,8 @@ export class Load {
 /** Waits until the state file lists these ports, which it does soon after the API. */
 export async function noted(stateDir: string, ...ids: number[]): Promise<void> {
   const isNoted = () => {
-    const state = JSON.parse(readFileSync(join(stateDir, 'sluice.json'), 'utf8')) as {
-      readonly ports: readonly { readonly id: number }[];
-    };
-    return String(state.ports.map(({ id }) => id)) === String(ids);
+    const { ports } = parseState(readFileSync(join(stateDir, 'sluice.json'), 'utf8'));
+    return String(ports.map(({ id }) => id)) === String(ids);
   };
   await until(isNoted, DEADLINE_MS, `ports ${ids.join()} in the state file`);
 }
@@ -121,4 +120,26 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Throws an error that nothing catches: for `evaluateIn`. */
+export const THROW = "setTimeout(() => { throw new Error('a fault of the test') })";
+
+const EVALUATE = `
+  const [, pid, expression] = process.argv;
+  process.kill(Number(pid), 'SIGUSR1');
+  const ask = async () => {
+    const [{ webSocketDebuggerUrl }] = await (await fetch('http://127.0.0.1:9229/json')).json();
+    const socket = new WebSocket(webSocketDebuggerUrl);
+    const method = 'Runtime.evaluate';
+    socket.onopen = () => socket.send(JSON.stringify({ id: 1, method, params: { expression } }));
+    socket.onmessage = socket.onclose = socket.onerror = () => process.exit();
+  };
+  const again = () => ask().catch(() => setTimeout(again, 20));
+  again();`;
+
+/** Has the debugger of a Node.js process, which listens in its network namespace, run that there. */
+export async function evaluateIn(host: Namespace, pid: number, expression: string): Promise<void> {
+  const options = ['--experimental-websocket', '--no-warnings', '--eval', EVALUATE];
+  await runIn(host, [process.execPath, ...options, String(pid), expression]);
 }

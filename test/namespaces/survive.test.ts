@@ -129,7 +129,7 @@ describeWith([userNamespaces], 'under load', () => {
     cleanup.defer(() => isRunning(parent) && process.kill(parent, 'SIGKILL'));
     driver.program.signal('SIGTERM');
     await driver.program.exited(DEADLINE_MS);
-    expect(driver.program.stderr).toContain('did not end within 10 s of SIGTERM; killed');
+    expect(driver.program.stderr).toContain('did not end within 10 s of being asked to; killed');
     expect(isRunning(parent)).toBe(false);
     expect(existsSync(join(stateDir, 'api.sock'))).toBe(false);
   });

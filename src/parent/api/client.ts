@@ -36,7 +36,7 @@ export interface ApiClient extends Manager {
 }
 
 /**
- * A client of the API at a unix socket; each call has `timeoutMs` milliseconds, 30,000 by default.
+ * A client of the API at a unix socket; each call has `timeoutMs` milliseconds, 60,000 by default.
  * Every rejection is a SluiceError: ERR_API with the server's own message when it refused, else
  * ERR_API_UNREACHABLE, ERR_API_TIMEOUT or ERR_API_FOREIGN.
  */

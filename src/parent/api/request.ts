@@ -2,7 +2,8 @@
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 
-const TIMEOUT_MS = 30_000;
+/** An agent that does not answer is given up after 30 s, and another one started. */
+const TIMEOUT_MS = 60_000;
 /** Tens of thousands of ports. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** Else Node makes one of the host's name, and compiles what it knows of IPv6 addresses for it. */
@@ -13,7 +14,7 @@ export interface ApiRequest {
   readonly method: string;
   readonly path: string;
   readonly body?: unknown;
-  /** 30,000 by default. */
+  /** 60,000 by default. */
   readonly timeoutMs?: number | undefined;
 }
 

@@ -9,8 +9,11 @@ import { isTrusted, peerUid } from './peer.js';
 import { type ApiBackend, answer } from './routes.js';
 import { listenAt, type RemovePath, serveHeld } from './socket.js';
 
-/** Callers are local and send a few hundred bytes. */
-const REQUEST_TIMEOUT_MS = 10_000;
+/**
+ * Callers are local and send a few hundred bytes. Node.js counts the time in which this process was
+ * stopped itself, so that the limit is longer than a stop that is taken back.
+ */
+const REQUEST_TIMEOUT_MS = 30_000;
 /** After an answer that ends the connection, how long a client may go on sending unread bytes. */
 const LINGER_MS = 1_000;
 /** How long requests that are being answered may hold up close(). */

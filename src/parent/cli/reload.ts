@@ -9,7 +9,7 @@ interface Options extends SocketOptions {
 }
 
 /** An agent and its driver start within less, unless the machine has stopped. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const POLL_INTERVAL_MS = 50;
 const MAX_DRAIN_S = 7 * 24 * 3600;
 

@@ -22,6 +22,7 @@ import {
 } from './programs.js';
 import { checkOurCommand, checkRootlesskit } from './rootlesskit.js';
 import { checkIdMapper, checkSubordinateIds } from './subordinate-ids.js';
+import { checkTakeover } from './takeover.js';
 import { checkUserNamespaces } from './user-namespaces.js';
 
 type Findings = Finding | readonly Finding[];
@@ -41,6 +42,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'tun device': checkTun,
   nsenter: checkNsenter,
   unshare: checkUnshare,
+  takeover: checkTakeover,
   ip: checkIp,
   firewall: checkFirewall,
   'lowest port': checkLowestPort,

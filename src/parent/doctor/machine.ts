@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { release, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { close, getxattr, socket } from '../../msg/libc.js';
+import { close, pidfdGetfd, pidfdOpen, socket } from '../../msg/libc.js';
 import { openFilesLimits } from '../../msg/open-files.js';
 import type { Env } from '../install/folders.js';
+import { hasFileCapabilities } from '../file-capabilities.js';
 import { systemPath } from '../nsenter.js';
 import { readSysctl } from '../sysctl.js';
 
@@ -23,11 +24,15 @@ export interface Machine {
   which(program: string, path?: string): string | undefined;
   /** The PATH with the system's folders, where sluice looks for the system's tools. */
   readonly systemPath: string;
+  /** The program that runs us. */
+  readonly node: string;
   hasFileCapabilities(file: string): boolean;
   /** The hard limit of open files; Infinity for none. */
   maxOpenFiles(): number;
   /** 0, or the negative errno of socket(2). */
   trySocket(family: number, type: number, protocol: number): number;
+  /** 0, or the negative errno of pidfd_getfd(2) with this process. */
+  tryPidfdGetfd(): number;
   run(program: string, ...args: readonly string[]): Promise<Ran>;
 }
 
@@ -51,7 +56,9 @@ export function thisMachine(env: Env = process.env): Machine {
     sysctl: readSysctl,
     which: (program, where = path) => which(program, where),
     systemPath: systemPath(),
-    hasFileCapabilities: (file) => getxattr(file, 'security.capability', 0, 0) > 0,
+    node: process.execPath,
+    hasFileCapabilities,
+    tryPidfdGetfd,
     maxOpenFiles: () => openFilesLimits().hard,
     trySocket,
     run: (program, ...args) => run(program, args),
@@ -90,6 +97,15 @@ function which(program: string, path: string): string | undefined {
 
 function trySocket(family: number, type: number, protocol: number): number {
   const fd = socket(family, type, protocol);
+  if (fd >= 0) close(fd);
+  return Math.min(fd, 0);
+}
+
+function tryPidfdGetfd(): number {
+  const pidfd = pidfdOpen(process.pid);
+  if (pidfd < 0) return pidfd;
+  const fd = pidfdGetfd(pidfd, pidfd);
+  close(pidfd);
   if (fd >= 0) close(fd);
   return Math.min(fd, 0);
 }

@@ -1,7 +1,9 @@
 /** What the driver's process does once it knows what to serve. */
 
+import { writeSync } from 'node:fs';
 import { messageOf, SluiceError } from '../../msg/errors.js';
 import { Fd } from '../../msg/fd.js';
+import { fcntl } from '../../msg/libc.js';
 import { openPidfd } from '../../msg/pidfd.js';
 import * as linux from '../../msg/linux.js';
 import { aborted } from '../aborted.js';
@@ -14,9 +16,10 @@ import type { LeftPort } from '../ports.js';
 import type { HeldPorts } from '../resume.js';
 import { serve } from '../serve.js';
 import { lockStateDir } from '../state-lock.js';
-import type { Orders } from './driver-child.js';
+import type { DriverNews, Orders } from './driver-child.js';
+import { DRIVER_FDS } from './driver-fds.js';
 import type { Inherited } from './held-ports.js';
-import { LauncherLink, tellLauncher } from './launcher-link.js';
+import { LauncherLink } from './launcher-link.js';
 import { becomeSuccessor, checkInstalled, takeReload } from './reload.js';
 import { STOP_SIGNALS } from './signals.js';
 
@@ -29,6 +32,8 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
   const { link, inherited, ...options } = orders;
   const log = new Log(options.log);
   const poller = new Poller();
+  // A launcher that has stopped reads nothing, and must not stop its driver.
+  fcntl(DRIVER_FDS.launcher, linux.F_SETFL, linux.O_NONBLOCK);
   const end = new AbortController();
   const stop = () => end.abort();
   // A launcher without a link is of an earlier version, and ends its driver by SIGTERM.
@@ -41,7 +46,10 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
       poller.remove(child.number);
       stop();
     });
-    const keeper = link === undefined ? undefined : new LauncherLink(new Fd(link), poller, stop);
+    const keeper =
+      link === undefined
+        ? undefined
+        : new LauncherLink(new Fd(link), poller, { onEnd: stop, ring });
     const driver = {
       ...options.driver,
       ...takeReload(),
@@ -71,6 +79,17 @@ export async function drive(orders: Orders, early?: EarlyStart): Promise<void> {
   }
 }
 
+/** Lost when the launcher is gone, or was told so much that it has not read yet. */
+function tellLauncher(news: DriverNews): void {
+  try {
+    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(news)}\n`);
+  } catch {}
+}
+
+function ring(): void {
+  tellLauncher({ told: true });
+}
+
 /** A signal to stop is not the launcher's wish, which comes by the link. */
 function tellIgnored(signal: string, log: Log): void {
   const what = `${signal} to the port driver (process ${process.pid}) is ignored`;
@@ -78,12 +97,15 @@ function tellIgnored(signal: string, log: Log): void {
   log.event(problem(new SluiceError('ERR_SIGNAL', `${what}: ${why}`)));
 }
 
-/** Node.js has marked these descriptors as close-on-exec. */
 function heldFrom({ lastId, ports }: Inherited): HeldPorts {
-  const owned = ports.map(({ id, spec, fds }) => ({
-    id,
-    spec,
-    sockets: fds.map((number) => new Fd(number)),
-  }));
-  return { lastId, ports: owned };
+  return {
+    lastId,
+    ports: ports.map(({ id, spec, fds }) => ({ id, spec, sockets: fds.map(owned) })),
+  };
+}
+
+/** Kept out of the programs that this process starts: Node.js sees to that for low numbers only. */
+function owned(inherited: number): Fd {
+  fcntl(inherited, linux.F_SETFD, linux.FD_CLOEXEC);
+  return new Fd(inherited);
 }

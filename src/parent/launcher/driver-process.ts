@@ -139,6 +139,7 @@ async function keepDriver(
     }, GRACE_MS);
     await ended;
     clearTimeout(kill);
+    log.flush();
   };
   return { ended, close };
 }

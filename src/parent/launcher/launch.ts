@@ -83,6 +83,8 @@ export async function launch(real: string, line: CommandLine): Promise<number> {
         return child && placeIn(child, driver);
       },
       serve: async (waiting) => {
+        // rootlesskit makes the directory where there is none.
+        assertOwn(stateDir);
         renameSync(apiSocketOf(stateDir), upstreamApi);
         isMoved = true;
         const child = childContextOf(stateDir);

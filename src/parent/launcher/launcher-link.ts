@@ -6,43 +6,41 @@
  * launcher that is gone keeps nothing, and the driver goes on.
  */
 
-import { writeSync } from 'node:fs';
 import type { Fd } from '../../msg/fd.js';
-import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import type { Status } from '../../msg/port.js';
 import { receivedBytes, receiveWithFds, sendWithFds } from '../../msg/scm-rights.js';
 import type { Poller } from '../poller.js';
 import type { PortKeeper } from '../ports.js';
-import { DRIVER_FDS } from './driver-fds.js';
-import type { DriverNews } from './driver-child.js';
 import type { FromLauncher, ToLauncher } from './held-ports.js';
 
 /** How long a removal waits for a launcher that has stopped. */
 const DROP_WAIT_MS = 2000;
-/** The launcher waits for lines on another socket than the link. */
-const BELL: DriverNews = { told: true };
 
 interface Unsent {
   readonly message: ToLauncher;
   readonly sockets: readonly number[];
 }
 
+export interface LinkCalls {
+  /** The launcher wants this driver's end. */
+  onEnd(): void;
+  /** Tells the launcher, which doesn't watch the link, that there is something on it. */
+  ring(): void;
+}
+
 export class LauncherLink implements PortKeeper {
   readonly #link: Fd;
   readonly #poller: Poller;
-  readonly #onEnd: () => void;
+  readonly #calls: LinkCalls;
   /** By port, in the order in which they are to be sent. */
   readonly #unsent = new Map<number, Unsent>();
   readonly #dropping = new Map<number, () => void>();
 
-  /** `onEnd` is called when the launcher wants this driver's end. */
-  constructor(link: Fd, poller: Poller, onEnd: () => void) {
+  constructor(link: Fd, poller: Poller, calls: LinkCalls) {
     this.#link = link;
     this.#poller = poller;
-    this.#onEnd = onEnd;
-    // A launcher that has stopped reads no lines, and must not stop its driver.
-    libc.fcntl(DRIVER_FDS.launcher, linux.F_SETFL, linux.O_NONBLOCK);
+    this.#calls = calls;
     poller.add(link.number, linux.EPOLLIN, () => this.#onEvents());
   }
 
@@ -78,7 +76,7 @@ export class LauncherLink implements PortKeeper {
       if (sent < 0) break;
       this.#unsent.delete(id);
     }
-    if (this.#unsent.size < before) tellLauncher(BELL);
+    if (this.#unsent.size < before) this.#calls.ring();
     const isWaiting = this.#unsent.size > 0;
     this.#poller.modify(this.#link.number, linux.EPOLLIN | (isWaiting ? linux.EPOLLOUT : 0));
   }
@@ -89,7 +87,7 @@ export class LauncherLink implements PortKeeper {
       if (count === linux.EAGAIN) break;
       if (count <= 0) return this.#lost();
       const message = JSON.parse(receivedBytes(count).toString('utf8')) as FromLauncher;
-      if ('end' in message) this.#onEnd();
+      if ('end' in message) this.#calls.onEnd();
       else this.#dropped(message.dropped);
     }
     this.#flush();
@@ -106,15 +104,5 @@ export class LauncherLink implements PortKeeper {
     this.#link.close();
     this.#unsent.clear();
     for (const id of this.#dropping.keys()) this.#dropped(id);
-  }
-}
-
-/** False when the launcher is gone, or was told so much that it has not read yet. */
-export function tellLauncher(news: DriverNews): boolean {
-  try {
-    writeSync(DRIVER_FDS.launcher, `${JSON.stringify(news)}\n`);
-    return true;
-  } catch {
-    return false;
   }
 }

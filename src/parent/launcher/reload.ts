@@ -20,7 +20,6 @@ import type { Inherited } from './held-ports.js';
 
 const CLI_MAIN = programPath('parent/cli/main.js');
 const CHECK_TIMEOUT_MS = 10_000;
-const FDS = [DRIVER_FDS.launcher, DRIVER_FDS.api, DRIVER_FDS.link];
 /** For how many milliseconds the old agents may finish their flows. */
 const VARIABLE = 'SLUICE_RELOAD_DRAIN_MS';
 
@@ -60,7 +59,12 @@ export function becomeSuccessor(
   const inherited: Inherited = { lastId: 0, ports: left };
   const file = must(libc.memfdCreate('sluice-orders'), 'memfd_create');
   writeFileSync(file, JSON.stringify({ ...orders, inherited }));
-  const fds = [...FDS, file, ...ports.flatMap((port) => port.fds)];
+  const given = [
+    DRIVER_FDS.launcher,
+    DRIVER_FDS.api,
+    ...(orders.link === undefined ? [] : [orders.link]),
+  ];
+  const fds = [...given, file, ...ports.flatMap((port) => port.fds)];
   return become(drainLimitMs, [String(file)], fds);
 }
 

@@ -71,8 +71,9 @@ export async function run({
 function makeStateDir(given: string | undefined): { stateDir: string; made: string | undefined } {
   if (given) {
     const stateDir = resolve(given);
+    const made = mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     assertOwn(stateDir);
-    return { stateDir, made: mkdirSync(stateDir, { recursive: true, mode: 0o700 }) };
+    return { stateDir, made };
   }
   const stateDir = mkdtempSync(join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), 'sluice-run-'));
   return { stateDir, made: stateDir };

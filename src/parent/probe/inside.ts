@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SluiceError, messageOf } from '../../msg/errors.js';
 import type { ChildContext } from '../../msg/port.js';
+import { withoutNodeSettings } from '../node-env.js';
 import { nsenterOptions } from '../nsenter.js';
 import { programPath } from '../package-folder.js';
 import type { Owner } from './owner.js';
@@ -41,7 +42,7 @@ export async function probeInside(
     ...(payload !== undefined && { payload: Buffer.from(payload).toString('base64') }),
   };
   const args = [...nsenterOptions(child), '--', process.execPath, PROGRAM];
-  const running = promisify(execFile)('nsenter', args);
+  const running = promisify(execFile)('nsenter', args, { env: withoutNodeSettings() });
   // One that ends before it has read all says why on stderr.
   running.child.stdin?.on('error', () => {}).end(JSON.stringify(question));
   try {
