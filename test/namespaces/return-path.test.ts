@@ -48,8 +48,11 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     const pid = await docker.docker('inspect', '--format', '{{.State.Pid}}', 'web');
     container = ['nsenter', ...nsenterOptions({ pid: child, netnsPath: `/proc/${pid}/ns/net` })];
     // Nobody is reached over IPv6 before the end of duplicate address detection.
-    const isReached = async () => (await find(CLIENTS.v6)).verdict === 'open';
-    await until(isReached, DEADLINE_MS, 'an answer over IPv6');
+    await until(
+      async () => (await find(CLIENTS.v6)).verdict === 'open',
+      DEADLINE_MS,
+      'an answer over IPv6',
+    );
   });
 
   /** Runs a command in the container's network namespace, and `undo` after the test. */
