@@ -56,6 +56,7 @@ export class Connecting {
     const wasReset = error === linux.ECONNRESET || error === linux.EPIPE;
     if (error !== 0 && !wasReset) return this.#onFailed(error);
     this.dialling.onConnected();
+    this.dialling.onAnswered();
     this.#flow.onOpen(wasReset);
   }
 

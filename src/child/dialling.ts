@@ -155,6 +155,13 @@ export class Dialling {
     else this.#count(this.#loss, false);
   }
 
+  /** Something came back from the server. */
+  onAnswered(): void {
+    if (this.bearsClient && this.server !== undefined) {
+      this.#sources.returnPaths.proven(this.server, this.#client);
+    }
+  }
+
   /** Counts a flow, or one of its datagrams, that is refused because of its client's address. */
   onWithheld(): void {
     if (this.#withheld !== undefined) this.#count(this.#withheld, true);
@@ -198,7 +205,8 @@ export class Dialling {
   }
 
   #count(loss: SourceLoss, isRefused: boolean): void {
-    const server = this.server ?? (this.#servers.at(-1) as Uint8Array);
+    const server = this.server ?? this.#servers.at(-1);
+    if (server === undefined) return;
     this.#sources.count({ port: this.#port, loss, isRefused, client: this.#client, server });
   }
 

@@ -72,8 +72,13 @@ export class AgentPorts {
     this.#parent = parent;
     this.#overload = new Overload((counts) => parent.shed(counts));
     const refusals = new Refusals(parent.refused);
-    this.#returnPaths = new ReturnPaths((id, server, client) =>
-      parent.returnPath({ id, target: addressOf(server), client: addressOf(client).ip }),
+    this.#returnPaths = new ReturnPaths(({ port, server, client, answered }) =>
+      parent.returnPath({
+        id: port,
+        target: addressOf(server),
+        client: addressOf(client).ip,
+        answered: answered === undefined ? '' : addressOf(answered).ip,
+      }),
     );
     const watchers = {
       overload: this.#overload,

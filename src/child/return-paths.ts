@@ -33,7 +33,16 @@ export interface Silent {
 }
 
 /** Asks the parent; false when there is none. */
-export type AskReturnPath = (port: number, server: Uint8Array, client: Uint8Array) => boolean;
+export type AskReturnPath = (question: Question) => boolean;
+
+/** Addresses are sockaddrs. */
+export interface Question {
+  readonly port: number;
+  readonly server: Uint8Array;
+  readonly client: Uint8Array;
+  /** The client that the server answered last. */
+  readonly answered?: Uint8Array | undefined;
+}
 
 class Client {
   /** Replies to its address don't come back. */
@@ -54,6 +63,8 @@ class Target {
   readonly clients = new Map<string, Client>();
   answeredAt = -Infinity;
   provenAt = -Infinity;
+  /** The client that it answered then, as a sockaddr. */
+  answered: Uint8Array | undefined;
   secondAt = -Infinity;
   askedInSecond = 0;
 }
@@ -91,9 +102,11 @@ export class ReturnPaths {
     return this.#targets.get(keyOfIP(server))?.reason ?? '';
   }
 
-  /** A reply to a client's address has come back. */
-  proven(server: Uint8Array): void {
-    this.#targetOf(server).provenAt = performance.now();
+  /** A reply to that client's address has come back. */
+  proven(server: Uint8Array, client: Uint8Array): void {
+    const target = this.#targetOf(server);
+    target.provenAt = performance.now();
+    target.answered = client;
   }
 
   /** A reply has come back lately, so that the next silence says little. */
@@ -137,11 +150,11 @@ export class ReturnPaths {
     target.answeredAt = performance.now();
     const before = `${target.isLost} ${target.isDead} ${client.isLost}`;
     target.isDead = verdict === 'dead';
-    if (verdict === 'lost') {
+    if (verdict === 'lost' || verdict === 'shut') {
       target.reason = reason;
       if (scope === 'target') target.isLost = true;
       else client.isLost = true;
-    } else if (verdict !== 'unknown') {
+    } else if (verdict === 'open' || verdict === 'dead') {
       target.isLost = false;
       client.isLost = false;
     }
@@ -176,7 +189,7 @@ export class ReturnPaths {
     if (!asking.isAsking) {
       asking.askedAt = performance.now();
       countQuestion(target, asking.askedAt);
-      asking.isAsking = this.#ask(port, server, client);
+      asking.isAsking = this.#ask({ port, server, client, answered: target.answered });
     }
     if (asking.isAsking && flow !== undefined) asking.waiting.add(flow);
     return asking.isAsking;
@@ -186,12 +199,6 @@ export class ReturnPaths {
     const key = keyOfIP(server);
     return getOrAdd(this.#targets, key, MOST_TARGETS, () => new Target(), forget);
   }
-}
-
-interface Question {
-  readonly port: number;
-  readonly server: Uint8Array;
-  readonly client: Uint8Array;
 }
 
 function clientOf({ clients }: Target, client: Uint8Array): Client {

@@ -43,12 +43,12 @@ export function parseSourcePolicy(fields: Fields): SourcePolicy {
   };
 }
 
-export const RETURN_VERDICTS = ['open', 'lost', 'dead', 'unknown'] as const;
+export const RETURN_VERDICTS = ['open', 'lost', 'shut', 'dead', 'unknown'] as const;
 
 /**
- * Whether replies to a client's address come back from a container: they do (`open`), its routes or
- * its firewall send all such replies elsewhere (`lost`), nobody has the container's address
- * (`dead`), or there is no telling (`unknown`).
+ * Whether replies to a client's address come back from a container: they do (`open`), its routes
+ * send them elsewhere (`lost`), its firewall seems to let none to any foreign address out (`shut`),
+ * nobody has the container's address (`dead`), or there is no telling (`unknown`).
  */
 export type ReturnVerdict = (typeof RETURN_VERDICTS)[number];
 
@@ -67,6 +67,8 @@ export interface ReturnPathQuestion {
   readonly target: Address;
   /** An IP address. */
   readonly client: string;
+  /** The address of the client that the target answered last; empty where it answered none. */
+  readonly answered: string;
 }
 
 /** The parent's answer. */
@@ -83,6 +85,7 @@ export function parseReturnPathQuestion(fields: Fields): ReturnPathQuestion {
     id: integer(fields, 'id', 1),
     target: parseAddress(fieldsOf(fields['target'], 'target')),
     client: ip(fields, 'client'),
+    answered: fields['answered'] === '' ? '' : ip(fields, 'answered'),
   };
 }
 

@@ -233,11 +233,11 @@ export class Driver implements ParentDriver {
       calls: {
         resolve: (id, agentPid) =>
           this.#table.noted(id, resolveDial(this.#table.specOf(id), agentPid, resolver)),
-        findReturnPath: async ({ id, target, client }) => {
+        findReturnPath: async ({ id, target, client, answered }) => {
           const spec = this.#table.specOf(id);
           const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
           await this.#sources.settled();
-          return findReturnPath({ child, target: { ...target, transport }, client });
+          return findReturnPath({ child, target: { ...target, transport }, client, answered });
         },
         onSourceLost: (lost) => this.#observer.onSourceLost(lost),
         onShed: (counts) => this.#observer.onShed(counts),

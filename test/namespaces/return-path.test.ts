@@ -147,7 +147,7 @@ describeWith([needsDocker, tool('ip'), tool('iptables')], 'the replies of a cont
     const rule = `OUTPUT ! -d ${NETWORK[family]} -j DROP`;
     await inside(`${tables(family)} -I ${rule}`, `${tables(family)} -D ${rule}`);
     expect(await find(CLIENTS[family])).toEqual({
-      verdict: 'lost',
+      verdict: 'shut',
       scope: 'target',
       reason: "the container's firewall lets no reply to foreign addresses out",
     });

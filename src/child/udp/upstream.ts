@@ -92,8 +92,7 @@ export class Upstream {
   /** The first answer of all has come. */
   onFirstAnswer(): void {
     this.#endSilence();
-    const { server, bearsClient } = this.#dialling;
-    if (server !== undefined && bearsClient) this.#forwarder.sources.returnPaths.proven(server);
+    this.#dialling.onAnswered();
   }
 
   /** Leaves a server that the port doesn't lead to any more, or that can't answer the client. */

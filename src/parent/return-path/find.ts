@@ -7,7 +7,7 @@
  *    containers, and with them the replies to the client: `lost` where an echo's reply comes as far as
  *    the namespace.
  * 4. A canary: an echo from an address of nobody. Answered, foreign addresses come back. Not
- *    answered, they are `lost` only if the echoes arrived in the container and one from the
+ *    answered, the container is `shut` only if the echoes arrived in the container and one from the
  *    namespace's own address was answered. A firewall that lets them in, and out again only to its
  *    own namespace, drops every client; one that doesn't let them in may be meant for strangers.
  */
@@ -17,7 +17,7 @@ import { namespaceWith, readNamespaces } from '../probe/owner.js';
 import { hasAddress } from '../proc-net.js';
 import { Canary } from './canary.js';
 import { Netlink, netlinkIn } from './netlink.js';
-import type { ReturnPath, Target } from './return-path.js';
+import type { Question, ReturnPath, Target } from './return-path.js';
 import { Sniffer } from './sniffer.js';
 import { isSameHop, lossByRoutes, NOBODY } from './routes.js';
 
@@ -35,14 +35,14 @@ const UNDELIVERED =
   'replies to foreign addresses come back but are not delivered: the rules of sluice in the namespace are gone, or another firewall drops them';
 
 /** In the order of the clients. Throws what keeps it from finding out. */
-export function findInside(target: Target, clients: readonly string[]): ReturnPath[] {
+export function findInside({ target, clients, answered }: Question): ReturnPath[] {
   const namespaces = readNamespaces();
   const [pid] = namespaceWith(target.ip, namespaces) ?? [];
   if (pid === process.pid) {
     const answer = found('open', `${target.ip} is an address of the namespace itself`);
     return clients.map(() => answer);
   }
-  const byCanary = once(() => tryCanary(target, pid));
+  const byCanary = once(() => tryCanary(target, pid, answered));
   if (pid === undefined) {
     const answer = absence(target) ?? byCanary();
     return clients.map(() => answer);
@@ -81,8 +81,11 @@ function absence({ ip }: Target): ReturnPath | undefined {
   return found('dead', `nobody on ${route.device} has the address ${ip}`);
 }
 
-/** @param pid of a process in the target's network namespace, where one can be looked into */
-function tryCanary({ ip }: Target, pid: number | undefined): ReturnPath {
+/**
+ * @param answered the client that the target answered last; empty where there is none
+ * @param pid of a process in the target's network namespace, where one can be looked into
+ */
+function tryCanary({ ip }: Target, pid: number | undefined, answered: string): ReturnPath {
   const open = found('open', 'replies to foreign addresses come back');
   using canary = new Canary(ip);
   for (let time = 0; time < TRIES && !canary.isOwnAnswered; time++) {
@@ -103,7 +106,17 @@ function tryCanary({ ip }: Target, pid: number | undefined): ReturnPath {
   if (arrived !== 2 * COUNTED) {
     return found('unknown', `a firewall lets no echo of a foreign address in to ${ip}`);
   }
-  return found('lost', "the container's firewall lets no reply to foreign addresses out");
+  if (answered !== '' && isAnswered(ip, answered)) {
+    return found('unknown', `the container's firewall lets replies out to ${answered}, not to all`);
+  }
+  return found('shut', "the container's firewall lets no reply to foreign addresses out");
+}
+
+function isAnswered(target: string, client: string): boolean {
+  using canary = new Canary(target, client);
+  canary.send(1);
+  canary.wait(FIRST_WAIT_MS);
+  return canary.isForeignAnswered;
 }
 
 /** Undefined where replies to the client are delivered, or never come. */

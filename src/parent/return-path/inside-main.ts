@@ -8,8 +8,8 @@ import { findInside } from './find.js';
 import type { Question } from './return-path.js';
 
 try {
-  const { target, clients } = JSON.parse(process.argv[2] ?? '') as Question;
-  writeSync(1, JSON.stringify(findInside(target, clients)));
+  const question = JSON.parse(process.argv[2] ?? '') as Question;
+  writeSync(1, JSON.stringify(findInside(question)));
 } catch (error) {
   writeSync(2, `${messageOf(error)}\n`);
   process.exitCode = 1;

@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../../msg/errors.js';
 import type { ChildContext, Transport } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
+import type { ReturnPath } from '../../msg/source-address.js';
 import { nodeEnvironment } from '../node-env.js';
 import { netnsFile, nsenterOptions, systemPath } from '../nsenter.js';
 import { programPath } from '../package-folder.js';
@@ -18,22 +19,10 @@ import { programPath } from '../package-folder.js';
 const PROGRAM = programPath('parent/return-path/inside-main.js');
 const TIME_LIMIT_MS = 2000;
 
+export type { ReturnPath };
+
 /** The container's address that the flow was sent to. */
 export type Target = Address & { readonly transport: Transport };
-
-export interface ReturnPath {
-  /**
-   * - `open`: replies come back, so silence is meant.
-   * - `lost`: replies go elsewhere, or the container lets none out.
-   * - `dead`: nobody has the target's address.
-   * - `unknown`: no evidence. The flow keeps the client's address.
-   */
-  readonly verdict: 'open' | 'lost' | 'dead' | 'unknown';
-  /** `target`: the same for every client's address; `client`: for this client alone. */
-  readonly scope: 'target' | 'client';
-  /** In plain words, for the log and `info`. */
-  readonly reason: string;
-}
 
 export interface ReturnPathQuestion {
   readonly child: ChildContext;
@@ -42,15 +31,20 @@ export interface ReturnPathQuestion {
   readonly target: Target;
   /** An IP address without a port, of the target's family. */
   readonly client: string;
+  /** The client that the target answered last; empty where it answered none. */
+  readonly answered?: string;
 }
 
 /** For the program inside, as JSON; its answer has a ReturnPath for each client. */
 export interface Question {
   readonly target: Target;
   readonly clients: readonly string[];
+  /** Empty where there is none. */
+  readonly answered: string;
 }
 
 interface Batch {
+  answered: string;
   readonly clients: Set<string>;
   readonly answers: Promise<ReadonlyMap<string, ReturnPath>>;
 }
@@ -64,21 +58,27 @@ const running = new Map<string, Promise<unknown>>();
  * one target that come while a program runs for it wait for the end of it, and share the next one.
  */
 export async function findReturnPath(question: ReturnPathQuestion): Promise<ReturnPath> {
-  const { child, target, client, path = systemPath() } = question;
+  const { child, target, client, answered = '', path = systemPath() } = question;
   const key = [netnsFile(child), target.transport, target.ip, target.port].join(' ');
   let batch = waiting.get(key);
   if (batch === undefined) {
     const clients = new Set<string>();
+    const about = { clients, answered };
     const answers = (running.get(key) ?? Promise.resolve()).then(() => {
       waiting.delete(key);
-      const run = answersOf(child, path, target, [...clients]);
+      const run = answersOf(child, path, {
+        target,
+        clients: [...clients],
+        answered: about.answered,
+      });
       running.set(key, run);
       return run.finally(() => running.get(key) === run && running.delete(key));
     });
-    batch = { clients, answers };
+    batch = Object.assign(about, { answers });
     waiting.set(key, batch);
   }
   batch.clients.add(client);
+  batch.answered = answered;
   const answers = await batch.answers;
   return answers.get(client) ?? unknown('the program that looks for it gave no answer');
 }
@@ -86,12 +86,12 @@ export async function findReturnPath(question: ReturnPathQuestion): Promise<Retu
 async function answersOf(
   child: ChildContext,
   path: string,
-  target: Target,
-  clients: readonly string[],
+  question: Question,
 ): Promise<Map<string, ReturnPath>> {
+  const { clients } = question;
   let found: readonly ReturnPath[];
   try {
-    found = await askInside(child, path, { target, clients });
+    found = await askInside(child, path, question);
   } catch (error) {
     found = clients.map(() => unknown(reasonOf(error)));
   }

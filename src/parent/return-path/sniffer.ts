@@ -9,9 +9,11 @@ import * as linux from '../../msg/linux.js';
 import { parseIP } from '../../msg/sockaddr.js';
 import { NOBODY } from './routes.js';
 
-/** linux/if_ether.h, in network order. */
-const ETH_P_IP = 0x0008;
-const ETH_P_IPV6 = 0xdd86;
+/**
+ * linux/if_ether.h, in network order. A socket for one protocol would see the frames of a bridge's
+ * ports only behind the bridge, whose rules (br_netfilter) may drop them.
+ */
+const ETH_P_ALL = 0x0300;
 /** Offsets in the IP header, where a packet of SOCK_DGRAM begins. */
 const IPV4 = { source: 12, destination: 16, bytes: 4 } as const;
 const IPV6 = { source: 8, destination: 24, bytes: 16 } as const;
@@ -39,8 +41,8 @@ export class Sniffer implements Disposable {
     this.#target = bytesOf(target);
     this.#source = layout.source;
     const type = linux.SOCK_DGRAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
-    const protocol = isIPv4 ? ETH_P_IP : ETH_P_IPV6;
-    this.#socket = new Fd(must(libc.socket(linux.AF_PACKET, type, protocol), 'socket(AF_PACKET)'));
+    const number = libc.socket(linux.AF_PACKET, type, ETH_P_ALL);
+    this.#socket = new Fd(must(number, 'socket(AF_PACKET)'));
     attachFilter(this.#socket, layout.destination, bytesOf(foreign ?? nobody));
   }
 

@@ -86,7 +86,13 @@ const toAgent: EachOf<ToAgent> = {
 const toParent: EachOf<ToParent> = {
   hello: { ...HELLO, transports: ['tcp', 'sctp'] },
   resolve: { type: 'resolve', id: 3 },
-  returnPath: { type: 'returnPath', id: 3, target: ADDRESS, client: '198.51.100.2' },
+  returnPath: {
+    type: 'returnPath',
+    id: 3,
+    target: ADDRESS,
+    client: '198.51.100.2',
+    answered: '198.51.100.3',
+  },
   sourceLost: {
     type: 'sourceLost',
     id: 3,
