@@ -142,8 +142,9 @@ for (const { name, dockerdFlags, hasProxy, more } of SETTINGS) {
       const listener = await until(connect, DEADLINE_MS, 'a connection');
       await docker.docker('network', 'connect', '--gw-priority=1', 'six', 'pushing');
       const before = listener.stdout.length;
-      const hasMore = () => listener.ended || listener.stdout.length > before + 'tick tick '.length;
-      await listener.until(hasMore, DEADLINE_MS, 'more, or the end');
+      const length = () => listener.stdout.length;
+      await listener.until(() => length() > before + 'tick '.length, DEADLINE_MS, 'more');
+      expect(listener.stdout).toMatch(/^(tick\n){3,}/);
     });
 
     it('serves clients over IPv6 where docker publishes it, and is told of as their server', async () => {

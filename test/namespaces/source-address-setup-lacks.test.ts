@@ -49,9 +49,9 @@ describeWith(NEEDS, 'source addressing where something is missing', () => {
   });
 
   it.each([
-    [/nat hook/, { all: expect.stringContaining('nft_nat') }],
-    [/socket transparent/, { all: expect.stringContaining('nft_socket') }],
-    [/nat hook|socket transparent/, { all: expect.stringMatching(/nft_nat.*; .*nft_socket/) }],
+    [/nat hook/, /nft_nat\)$/],
+    [/socket transparent/, /^flows.*nft_socket/],
+    [/nat hook|socket transparent/, /nft_nat.*; .*nft_socket/],
   ])('goes without what the kernel lacks, and says so: %s', async (lacking, lacks) => {
     const refuse = `grep -qE '${lacking.source}' "$file" && { echo "Error: not supported" >&2; exit 1; }`;
     const nft = [
@@ -62,7 +62,8 @@ describeWith(NEEDS, 'source addressing where something is missing', () => {
       `exec ${which('nft')} -f "$file"`,
     ].join('\n');
     const addressing = await setUpSourceAddressing(child, pathOf(test, 'ip', { nft }));
-    expect(addressing).toMatchObject({ ipv4: true, ipv6: true, via: 'nftables', lacks });
+    expect(addressing).toMatchObject({ ipv4: true, ipv6: true, via: 'nftables' });
+    expect(addressing.lacks?.all).toMatch(lacks);
     const before = await stateOf(child);
     expect(before['table']).toContain('chain prerouting');
     await addressing.undo();
