@@ -119,6 +119,8 @@ export function foundProcess(pid: number, pidfd: Fd, poller: Poller): RunningPro
     });
   });
   const forget = () => {
+    // One that has ended is watched no more.
+    if (!pidfd.isOpen) return;
     poller.remove(pidfd.number);
     pidfd.close();
   };

@@ -6,7 +6,7 @@
  * which has no port, ends like that.
  */
 
-import { SluiceError } from '../msg/errors.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
 import type { Fd } from '../msg/fd.js';
 import { hasEnded, openPidfd } from '../msg/pidfd.js';
 import type { AgentInfo, AgentsInfo } from '../msg/port.js';
@@ -115,7 +115,7 @@ export class Agents {
     const staying = anew ? [] : this.#found;
     const filling = this.#slots.map((slot, index) => {
       const found = staying[index];
-      return slot.fill(found === undefined ? this.#startOne(index) : this.#prepared(found, index));
+      return slot.fill(found === undefined ? this.#startOne(index) : this.#goOn(found, index));
     });
     await Promise.all(filling);
     const leaving = anew ? [...this.#found, ...this.#leaving] : this.#leaving;
@@ -144,12 +144,11 @@ export class Agents {
     return this.#slots.flatMap(({ agent }) => agent ?? []);
   }
 
-  /** Those that serve first. */
   get #all(): readonly AgentProcess[] {
     return [...this.servingNow, ...this.#draining];
   }
 
-  /** Those of this installation, whom anything can be asked; those that serve first. */
+  /** Agents of this version, which understand every request; serving ones first. */
   get asked(): readonly AgentProcess[] {
     return this.#all.filter(({ foreign }) => foreign === undefined);
   }
@@ -215,6 +214,18 @@ export class Agents {
 
   async #startOne(slot: number): Promise<AgentProcess> {
     return this.#prepared(await (this.#spare.take() ?? this.#startNew()), slot);
+  }
+
+  /** With one that was found; should it end before it serves, with another one. */
+  async #goOn(found: AgentProcess, slot: number): Promise<AgentProcess> {
+    try {
+      return await this.#prepared(found, slot);
+    } catch (error) {
+      if (!found.isGone) throw error;
+      const reason = messageOf(await found.ended);
+      this.#options.emit({ type: 'agentReplaced', reason, pauseMs: 0 });
+      return this.#startOne(slot);
+    }
   }
 
   #startNew(): Promise<AgentProcess> {

@@ -108,8 +108,11 @@ export class Processes {
   /** An error that nothing catches. */
   async throwIn(pid: number): Promise<boolean> {
     if (!isRunning(pid)) return false;
-    await evaluateIn(this.#host, pid, THROW);
-    return true;
+    // One that is killed meanwhile throws nothing.
+    return evaluateIn(this.#host, pid, THROW).then(
+      () => true,
+      () => false,
+    );
   }
 }
 

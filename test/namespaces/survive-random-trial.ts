@@ -41,7 +41,7 @@ export class Trial {
   readonly #random: () => number;
   readonly #ports = new Map<number, Spec>();
   #lastId = 0;
-  readonly ends = { driver: 0, agent: 0 };
+  readonly ends = { driver: new Set<number>(), agent: new Set<number>() };
 
   constructor(
     driver: RunningDriver,
@@ -97,8 +97,8 @@ export class Trial {
     const stopMs = this.#random() * this.#longestStopMs;
     const isDealt =
       signal === 'error' ? await this.#processes.throwIn(pid) : this.#processes.send(pid, signal);
-    if (isDealt && isEnd && role === 'driver') this.ends.driver++;
-    if (isDealt && isEnd && role === 'agent') this.ends.agent++;
+    if (isDealt && isEnd && role === 'driver') this.ends.driver.add(pid);
+    if (isDealt && isEnd && role === 'agent') this.ends.agent.add(pid);
     if (signal !== 'SIGSTOP') return;
     await after(stopMs);
     this.#processes.send(pid, 'SIGCONT');
@@ -172,6 +172,6 @@ export class Trial {
     const { stderr } = this.#driver.program;
     const drivers = told(stderr, 'driverEnded');
     const agents = told(stderr, 'agentReplaced');
-    return (drivers >= this.ends.driver || drivers >= 10) && agents >= this.ends.agent;
+    return (drivers >= this.ends.driver.size || drivers >= 10) && agents >= this.ends.agent.size;
   }
 }

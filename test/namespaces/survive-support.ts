@@ -135,7 +135,10 @@ const EVALUATE = `
     socket.onopen = () => socket.send(JSON.stringify({ id: 1, method, params: { expression } }));
     socket.onmessage = socket.onclose = socket.onerror = () => process.exit();
   };
-  const again = () => ask().catch(() => setTimeout(again, 20));
+  const again = () => {
+    process.kill(Number(pid), 0);
+    ask().catch(() => setTimeout(again, 20));
+  };
   again();`;
 
 /** Has the debugger of a Node.js process, which listens in its network namespace, run that there. */

@@ -14,6 +14,7 @@ import { type Machine, thisMachine } from '../../src/parent/doctor/machine.js';
 import { installCommand } from '../../src/parent/doctor/packages.js';
 import { checkRootlesskit } from '../../src/parent/doctor/rootlesskit.js';
 import { checkIdMapper, checkSubordinateIds } from '../../src/parent/doctor/subordinate-ids.js';
+import { checkTakeover } from '../../src/parent/doctor/takeover.js';
 import { checkUserNamespaces } from '../../src/parent/doctor/user-namespaces.js';
 import { temporaryFolder } from '../harness/cleanup.js';
 import { perTest } from '../harness/suite.js';
@@ -169,5 +170,26 @@ describe('the doctor', () => {
     writeFileSync(join(folder, manager), '');
     chmodSync(join(folder, manager), 0o755);
     expect(installCommand(machine({ systemPath: folder }), 'uidmap')).toBe(command);
+  });
+
+  it('warns where no agent can be handed over to another driver', () => {
+    const fine = machine({ hasFileCapabilities: () => false, tryPidfdGetfd: () => 0 });
+    expect(checkTakeover({ ...fine, sysctl: () => '1' }).status).toBe('ok');
+    expect(checkTakeover({ ...fine, sysctl: () => '3' })).toMatchObject({
+      status: 'warning',
+      text: 'kernel.yama.ptrace_scope is 3, which lasts until the next boot: connections end when the driver is killed, and `sluice reload` refuses',
+    });
+    expect(
+      checkTakeover({
+        ...fine,
+        sysctl: () => '1',
+        node: '/opt/node',
+        hasFileCapabilities: () => true,
+      }),
+    ).toMatchObject({
+      status: 'failure',
+      text: '/opt/node has file capabilities, with which no agent can be started',
+      remedy: 'sudo setcap -r /opt/node',
+    });
   });
 });
