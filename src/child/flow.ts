@@ -46,7 +46,6 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   readonly #client: Side;
   readonly #server: Side;
   #state: State = 'connecting';
-  /** While connecting. */
   #connecting: Connecting | undefined;
   /** The client's sockaddr, packed. */
   readonly #address: string;
@@ -129,8 +128,9 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
   }
 
   hangUp(): void {
-    this.#connections.connecting.clear(this);
-    this.#connections.reactor.close(this.#server.fd);
+    const { connecting, reactor } = this.#connections;
+    connecting.clear(this);
+    reactor.close(this.#server.fd);
     this.#server.fd = -1;
   }
 
@@ -168,8 +168,8 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
 
   /** There is no answer for a while, or it is time to look again whether a reset can be passed on. */
   onDeadline(): void {
-    if (this.#state === 'connecting') this.#connecting?.onSilent();
-    else this.#flushAndReset();
+    if (this.#state !== 'connecting') return this.#flushAndReset();
+    this.#connecting?.onSilent();
   }
 
   onReturnPath(): void {
@@ -208,8 +208,7 @@ export class Flow implements Task, Expiring, Observable, ConnectingFlow {
     this.#pump(this.#client, this.#server);
     if (this.#state === 'open') this.#pump(this.#server, this.#client);
     if (this.#state === 'open' && this.#client.ended && this.#server.ended) this.#close();
-    const moved = this.bytes - before;
-    if (moved > 0) this.#isBulk = moved >= BULK_BYTES;
+    if (this.bytes > before) this.#isBulk = this.bytes - before >= BULK_BYTES;
   }
 
   #pump(source: Side, sink: Side): void {

@@ -44,8 +44,8 @@ export function greet({
   calls,
   timeoutS,
 }: Greeting): Promise<Greeted> {
-  let lost: SluiceError | undefined;
-  const ended = process.ended.then((end) => explained(end, lost));
+  let lostBy: SluiceError | undefined;
+  const ended = process.ended.then((end) => explained(end, lostBy));
   return new Promise((fulfil, reject) => {
     const fail = (reason: string) => {
       channel.close(new SluiceError('ERR_AGENT_START', reason));
@@ -79,7 +79,7 @@ export function greet({
       onAborted: (aborted) => calls.onAborted(aborted),
       // The process is on its way out, or no longer makes sense.
       onClosed(reason) {
-        lost = reason;
+        lostBy = reason;
         killProcess(process);
       },
     });

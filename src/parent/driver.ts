@@ -16,7 +16,6 @@ import {
   type SourceIPInfo,
   type Spec,
   type Status,
-  transportOf,
 } from '../msg/port.js';
 import type { AgentStats } from '../msg/stats.js';
 import type { AgentProcess } from './agent.js';
@@ -35,7 +34,7 @@ import { type LeftPort, type PortKeeper, PortTable, type PortServers } from './p
 import { Protos } from './protos.js';
 import { resumePorts } from './resume.js';
 import { resolveDial } from './resolve.js';
-import { findReturnPath } from './return-path/return-path.js';
+import { answerOf } from './return-path/return-path.js';
 import type { PortFlows, Snapshot } from './snapshot.js';
 import { SourceAddresses } from './source-address/source-addresses.js';
 import { sourceIPInfo } from './source-ip-info.js';
@@ -233,16 +232,12 @@ export class Driver implements ParentDriver {
       calls: {
         resolve: (id, agentPid) =>
           this.#table.noted(id, resolveDial(this.#table.specOf(id), agentPid, resolver)),
-        findReturnPath: async ({ id, target, client, answered }) => {
-          const spec = this.#table.specOf(id);
-          const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
+        findReturnPath: async (question) => {
+          // While rules of ours are away, no reply comes back from anywhere.
           await this.#sources.settled();
-          return findReturnPath({ child, target: { ...target, transport }, client, answered });
+          return answerOf(question, child, this.#table.specOf(question.id));
         },
-        onSourceLost: (lost) => this.#observer.onSourceLost(lost),
-        onShed: (counts) => this.#observer.onShed(counts),
-        onRefused: (report) => this.#observer.onRefused(report),
-        onAborted: (report) => this.#observer.onAborted(report),
+        ...this.#observer.reports,
       },
       emit: this.#emit,
       prepare: (agent, slot) => this.#prepare(agent, slot, place),
@@ -267,13 +262,8 @@ export class Driver implements ParentDriver {
     const { held, keeper, replaceWithinMs } = this.#options;
     const isReload = replaceWithinMs !== undefined;
     const noted = await state?.read();
-    const resumed = await resumePorts({
-      table: this.#table,
-      agents,
-      noted,
-      held,
-      emit: this.#emit,
-    });
+    const [table, emit] = [this.#table, this.#emit];
+    const resumed = await resumePorts({ table, agents, noted, held, emit });
     this.#isLeaving = this.#hasResumed = resumed.isAny;
     const started = agents.start(isReload);
     // Beside the agent's start, which takes longer.

@@ -38,6 +38,14 @@ export class Observer {
     this.#emit = emit;
   }
 
+  /** What agents tell by themselves. */
+  readonly reports = {
+    onSourceLost: (lost: SourceLost) => this.onSourceLost(lost),
+    onShed: (counts: ShedCounts) => this.onShed(counts),
+    onRefused: (refused: Refused) => this.onRefused(refused),
+    onAborted: (aborted: Aborted) => this.onAborted(aborted),
+  };
+
   onShed(counts: ShedCounts): void {
     const flows = Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
     this.#emit({ type: 'limitHit', flows });

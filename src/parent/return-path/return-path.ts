@@ -9,9 +9,12 @@
 import { type ExecFileException, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { messageOf } from '../../msg/errors.js';
-import type { ChildContext, Transport } from '../../msg/port.js';
+import { type ChildContext, type Spec, type Transport, transportOf } from '../../msg/port.js';
 import type { Address } from '../../msg/sockaddr.js';
-import type { ReturnPath } from '../../msg/source-address.js';
+import type {
+  ReturnPath,
+  ReturnPathQuestion as ReturnPathAsked,
+} from '../../msg/source-address.js';
 import { nodeEnvironment } from '../node-env.js';
 import { netnsFile, nsenterOptions, systemPath } from '../nsenter.js';
 import { programPath } from '../package-folder.js';
@@ -81,6 +84,16 @@ export async function findReturnPath(question: ReturnPathQuestion): Promise<Retu
   batch.answered = answered;
   const answers = await batch.answers;
   return answers.get(client) ?? unknown('the program that looks for it gave no answer');
+}
+
+/** To an agent, about a target of the port with that Spec, which may be gone by now. */
+export function answerOf(
+  { target, client, answered }: ReturnPathAsked,
+  child: ChildContext,
+  spec: Spec | undefined,
+): Promise<ReturnPath> {
+  const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
+  return findReturnPath({ child, target: { ...target, transport }, client, answered });
 }
 
 async function answersOf(
