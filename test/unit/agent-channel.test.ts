@@ -38,6 +38,8 @@ function started() {
   const events: AgentEvents = {
     onGreeted: hear,
     onResolve: hear,
+    onReturnPath: hear,
+    onSourceLost: hear,
     onShed: hear,
     onRefused: hear,
     onAborted: hear,
@@ -68,6 +70,8 @@ test('an agent that can not be listened to is given up with the reason', async (
   const channel = new AgentChannel(poller, new Channel(file), {
     onGreeted: () => {},
     onResolve: () => {},
+    onReturnPath: () => {},
+    onSourceLost: () => {},
     onShed: () => {},
     onRefused: () => {},
     onAborted: () => {},

@@ -69,7 +69,15 @@ async function publish(): Promise<void> {
   port = await freePort();
   const spec = { proto: 'tcp', parentIP: '127.0.0.1', parentPort: port, childPort: 1 } as const;
   const sockets = await listenAll(spec);
-  const given = { id: 1, proto: 'tcp', dial, mayHaveRule: false, isShared: false, spec: '{}' };
+  const given = {
+    id: 1,
+    proto: 'tcp',
+    dial,
+    mayHaveRule: false,
+    isEngines: false,
+    isShared: false,
+    spec: '{}',
+  };
   const fds = sockets.map(({ number }) => number);
   parent.send({ type: 'addPort', request: 1, fds: fds.length, port: given }, fds);
   await next('done');

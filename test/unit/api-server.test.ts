@@ -198,8 +198,9 @@ describe('the REST API', () => {
       later: { kept: true },
     };
     const sourceIP = {
+      policy: 'keep' as const,
       protos: { tcp4: { kept: true }, tcp6: { kept: false, reason: 'no IPv6' } },
-      flows: { kept: 3, without: { loopback: 2 } },
+      flows: { kept: 3, without: { loopback: 2 }, refused: 0 },
     };
     const agents = { running: [], restarts: 2, lastEnd: 'a reason' };
     const ours = { driver: 'sluice', disallowLoopbackChildIP: false, sourceIP, agents };

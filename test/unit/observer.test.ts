@@ -27,8 +27,13 @@ it('looks at every port each second while somebody asks for snapshots, and no lo
     await work();
     return looks;
   };
+  const sourceIP = {
+    policy: 'keep' as const,
+    protos: {},
+    flows: { kept: 0, without: {}, refused: 0 },
+  };
   const beat = () => observer.onHeartbeat(agent);
-  const scrape = () => observer.snapshot(agents, { protos: {}, flows: { kept: 0, without: {} } });
+  const scrape = () => observer.snapshot(agents, sourceIP);
 
   expect(await looksAt(500, beat)).toBe(0);
   for (const start of [1000, 500_000]) {

@@ -90,11 +90,14 @@ describe('the info about source addresses', () => {
 
   it('says what goes without although they are kept', () => {
     const lacks = { all: 'no NAT', udp: 'no notes' };
-    const { protos } = sourceIPInfo(PROTOS, addressing({ lacks }), []);
+    const { protos } = sourceIPInfo(PROTOS, 'keep', addressing({ lacks }), []);
     expect(protos['tcp4']).toEqual({ kept: true, except: 'no NAT' });
     expect(protos['udp6']?.except).toBe(`${KEPT_OUTSIDE.except}; no NAT; no notes`);
     const lost = addressing({ ipv4: false, lacks, reason: 'gone' });
-    expect(sourceIPInfo(PROTOS, lost, []).protos['tcp4']).toEqual({ kept: false, reason: 'gone' });
+    expect(sourceIPInfo(PROTOS, 'keep', lost, []).protos['tcp4']).toEqual({
+      kept: false,
+      reason: 'gone',
+    });
   });
 
   it('counts the flows of all protocols by what became of their addresses', () => {

@@ -24,6 +24,8 @@ function started() {
       ports.unanswered();
       return false;
     },
+    returnPath: () => false,
+    sourceLost: () => {},
     shed: () => {},
     refused: () => {},
     aborted: () => {},
@@ -35,7 +37,8 @@ function started() {
     const listener = udpSocket(cleanup).bind(HERE);
     const dial = [{ ip: HERE, port: server.port }];
     const socket = new Fd(libc.dup(listener.fd));
-    ports.add({ id, proto: 'udp', dial, mayHaveRule: true, isShared: false, spec: '' }, [socket]);
+    const rules = { mayHaveRule: true, isEngines: false, isShared: false };
+    ports.add({ id, proto: 'udp', dial, ...rules, spec: '' }, [socket]);
     const received: string[] = [];
     const receive = () => {
       for (let one = server.tryReceive(); one; one = server.tryReceive())

@@ -49,12 +49,13 @@ export function state(second: number, ports: readonly Counted[], cpuSeconds = 0)
     agentRestarts: 2,
     pipes: 4,
     sourceIP: {
+      policy: 'keep',
       protos: {
         tcp4: { kept: true },
         tcp6: { kept: false, reason: 'no nft' },
         udp4: { kept: false },
       },
-      flows: { kept: 0, without: {} },
+      flows: { kept: 0, without: {}, refused: 0 },
     },
     transports: {},
   };
