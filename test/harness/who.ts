@@ -28,9 +28,14 @@ export interface Who {
 }
 
 /** One request out of the namespace `client`. */
-export async function askWho(client: Namespace, host: string, port: number): Promise<Who> {
+export async function askWho(
+  client: Namespace,
+  host: string,
+  port: number,
+  patienceS = 10,
+): Promise<Who> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${WHO_PATH}`;
-  const options = ['--silent', '--show-error', '--fail', '--max-time', '10'];
+  const options = ['--silent', '--show-error', '--fail', '--max-time', String(patienceS)];
   const writeOut = ['--write-out', '%{local_ip} %{local_port}'];
   const output = await runIn(client, ['curl', ...options, ...writeOut, url]);
   const [page = '', real = ''] = output.split('\n');

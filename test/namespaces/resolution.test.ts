@@ -14,7 +14,7 @@ import {
   runIn,
 } from '../harness/namespaces.js';
 import { tool, userNamespaces } from '../harness/needs.js';
-import { start } from '../harness/processes.js';
+import { type Program, run, start } from '../harness/processes.js';
 import { sluice } from '../harness/sluice.js';
 import { describeWith, perTest } from '../harness/suite.js';
 import { until } from '../harness/wait.js';
@@ -55,7 +55,16 @@ function device(name: string): string[] {
   ];
 }
 
-const NEEDS = [userNamespaces, ...['curl', 'ip'].map(tool)];
+/** As the other one, with a backlog of one that it takes nothing from before it is told to. */
+const BUSY_SERVER = `
+  const { createServer } = require('node:http');
+  createServer(({ socket }, response) => response.end('web ' + socket.remoteAddress + ' ' + socket.remotePort + '\\n'))
+    .listen({ host: '127.0.0.1', port: 80, backlog: 1 }, () => {
+      console.log('serving');
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 8000));
+    });`;
+
+const NEEDS = [userNamespaces, ...['curl', 'ip', 'iptables'].map(tool)];
 
 describeWith(NEEDS, 'a port without a rule', () => {
   const test = perTest();
@@ -70,13 +79,19 @@ describeWith(NEEDS, 'a port without a rule', () => {
   });
 
   /** A web server at each address, after `setUp`, and both ports published. */
-  async function serveOn(addresses: readonly string[], setUp: readonly string[] = []) {
-    const server = [process.execPath, '--eval', SERVER, '--', ...addresses];
+  async function serveOn(
+    addresses: readonly string[],
+    setUp: readonly string[] = [],
+    more: readonly string[] = [],
+    script = SERVER,
+  ): Promise<Program> {
+    const server = [process.execPath, '--eval', script, '--', ...addresses];
     const command = ['sh', '-e', '-c', [...setUp, 'exec "$@"'].join('\n'), 'sh', ...server];
     const publish = [PORT, OTHER_PORT].flatMap((port) => ['-p', `${port}:80/tcp`]);
-    const options = ['--state-dir', stateDir, ...publish];
+    const options = ['--state-dir', stateDir, ...publish, ...more];
     const program = await start(test, enter(host, ...sluice('run', ...options, '--', ...command)));
     await program.line(/^serving$/m, DEADLINE_MS);
+    return program;
   }
 
   function answer(family: Family, port = PORT): Promise<Who> {
@@ -146,4 +161,47 @@ describeWith(NEEDS, 'a port without a rule', () => {
     await runIn(host, sluice('add-ports', '--socket', join(stateDir, 'api.sock'), spec));
     return port;
   }
+
+  /** In the child's namespaces, of which there is no mount namespace. */
+  async function inside(...command: readonly string[]): Promise<string> {
+    const target = `--target=${(await info()).childPID}`;
+    return run(['nsenter', '--user', '--net', '--preserve-credentials', target, ...command]);
+  }
+
+  it.each([
+    [['::'], 'DROP'],
+    [['::'], 'REJECT'],
+    [['127.0.0.1', '::1'], 'REJECT --reject-with tcp-reset'],
+  ])(
+    'to a server on %j stays closed to a client that a firewall says %s to',
+    async (on, target) => {
+      await serveOn(on);
+      await expectKept('v4');
+      const rule = ['OUTPUT', '-s', CLIENT_ADDRESS.v4, '-p', 'tcp', '-j', ...target.split(' ')];
+      // The machine's own lock file is root's.
+      await inside('env', 'XTABLES_LOCKFILE=/proc/self/comm', 'iptables', '-I', ...rule);
+      const before = await flows();
+      await expect(askWho(client, HOST_ADDRESS.v4, PORT)).rejects.toThrow('curl: ');
+      expect((await flows())?.without).toEqual(before?.without);
+    },
+  );
+
+  it('that requires client addresses refuses what can’t have them, and says so', async () => {
+    const program = await serveOn(['127.0.0.1'], [], ['--source-ip=require']);
+    await expectKept('v4');
+    await expect(askWho(client, HOST_ADDRESS.v6, PORT)).rejects.toThrow('curl: ');
+    await expect(askWho(host, '127.0.0.1', PORT)).rejects.toThrow('curl: ');
+    const sourceIP = (await info()).portDriver?.sourceIP;
+    expect(sourceIP).toMatchObject({ policy: 'require', flows: { kept: 1, refused: 2 } });
+    expect(Object.values(sourceIP?.flows.without ?? {})).not.toContain(1);
+    for (const loss of ['family', 'loopback'])
+      expect(program.stderr).toMatch(new RegExp(`event=sourceLost .*loss=${loss} isRefused=true`));
+  });
+
+  it('to a server that is busy for long shows it the addresses of all its clients', async () => {
+    await serveOn([], [], [], BUSY_SERVER);
+    const asking = Array.from({ length: 20 }, () => askWho(client, HOST_ADDRESS.v4, PORT, 60));
+    for (const { real, seen } of await Promise.all(asking)) expect(seen).toBe(real);
+    expect(await flows()).toMatchObject({ kept: 20 });
+  });
 });
