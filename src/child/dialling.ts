@@ -45,8 +45,8 @@ export class Dialling {
   #loss: SourceLoss | undefined;
   /** The kernel has refused the client's address towards this server. */
   #isSourceRefused = false;
-  /** Why a server was not dialled, since client addresses are required. */
-  #withheld: SourceLoss | undefined;
+  /** The first server that was not dialled, since client addresses are required. */
+  #withheld: { readonly loss: SourceLoss; readonly server: Uint8Array } | undefined;
 
   constructor(
     connectTo: ConnectTo,
@@ -152,7 +152,7 @@ export class Dialling {
   /** Counts whether the server sees the client's address. */
   onConnected(): void {
     if (this.#loss === undefined) this.#sources.kept++;
-    else this.#count(this.#loss, false);
+    else this.#count(this.#loss, false, this.server);
   }
 
   /** Something came back from the server. */
@@ -164,15 +164,17 @@ export class Dialling {
 
   /** Counts a flow, or one of its datagrams, that is refused because of its client's address. */
   onWithheld(): void {
-    if (this.#withheld !== undefined) this.#count(this.#withheld, true);
+    if (this.#withheld !== undefined) this.#count(this.#withheld.loss, true, this.#withheld.server);
   }
 
   /** Undefined where the client's address is required and can't be had. */
   #start(server: Uint8Array): number | undefined {
     this.#loss = this.#lossFor(server);
-    this.#withheld = this.#sources.policy.isRequired ? this.#loss : undefined;
-    if (this.#withheld !== undefined) return undefined;
-    if (this.#loss !== undefined) return this.#connectTo(server);
+    if (this.#loss !== undefined) {
+      if (!this.#sources.policy.isRequired) return this.#connectTo(server);
+      this.#withheld ??= { loss: this.#loss, server };
+      return undefined;
+    }
     let fd = this.#connectTo(server, this.#client);
     // The client uses its port for another connection of ours: the address matters more.
     if (fd < 0 && isSourceProblem(fd)) fd = this.#connectTo(server, withoutPort(this.#client));
@@ -204,8 +206,7 @@ export class Dialling {
     return this.#sources.returnPaths.isDead(this.#port, server, this.#client);
   }
 
-  #count(loss: SourceLoss, isRefused: boolean): void {
-    const server = this.server ?? this.#servers.at(-1);
+  #count(loss: SourceLoss, isRefused: boolean, server: Uint8Array | undefined): void {
     if (server === undefined) return;
     this.#sources.count({ port: this.#port, loss, isRefused, client: this.#client, server });
   }

@@ -47,7 +47,8 @@ beforeEach(async () => {
   parent = new Channel(ours);
   door = outside;
   const extraFds = [theirs, inside, life].map(({ number }) => number);
-  agent = await start(cleanup, [...AGENT, ...FDS], { extraFds });
+  // It ignores SIGTERM: only its parent may end it.
+  agent = await start(cleanup, [...AGENT, ...FDS], { extraFds, graceMs: 100 });
   cleanup.defer(() => [parent, door].forEach((end) => end.close()));
   theirs.close();
   inside.close();
@@ -98,7 +99,8 @@ async function next(type: string): Promise<Message> {
       parent.flush();
       for (const { message: raw, fds } of parent.receive()) {
         for (const fd of fds) fd.close();
-        return raw as Message;
+        // Told at the first connection of the port.
+        if ((raw as Message).type !== 'sourceLost') return raw as Message;
       }
       return undefined;
     },
