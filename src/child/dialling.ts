@@ -76,6 +76,11 @@ export class Dialling {
     return this.#servers[this.#at];
   }
 
+  /** There are servers left after the one whose turn it is. */
+  get hasMore(): boolean {
+    return this.#at + 1 < this.#servers.length;
+  }
+
   /** The attempt's socket has the client's address. */
   get bearsClient(): boolean {
     return this.#loss === undefined;
@@ -126,7 +131,7 @@ export class Dialling {
    */
   isHopeless(): boolean {
     if (this.server === undefined) return false;
-    if (this.#at + 1 < this.#servers.length && this.#isDead(this.server)) {
+    if (this.hasMore && this.#isDead(this.server)) {
       this.#advance();
       return true;
     }

@@ -122,7 +122,8 @@ export class Upstream {
     for (;;) {
       const refused = this.#forwarder.outbox.send(this.#fd, this.#path as Path, slot);
       this.#owner.onRefused(refused);
-      if (!this.#owner.isUnreplied) return undefined;
+      // Asking takes an error away, which is counted later otherwise.
+      if (!this.#owner.isUnreplied || !this.#dialling.hasMore) return undefined;
       if (refused === 0 && !wasRefused(this.#fd)) return undefined;
       if (!this.#goOn() || this.#dial() !== undefined) return undefined;
     }
