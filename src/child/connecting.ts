@@ -16,6 +16,9 @@ import type { Dialling, DiallingFlow } from './dialling.js';
 import { WRITE_EVENTS } from './side.js';
 import { connectError } from './sockets.js';
 
+/** A second each: then the server counts as one that has refused. */
+const MOST_LOOKS = 5;
+
 /** What a connection needs of its flow. */
 export interface ConnectingFlow extends DiallingFlow {
   /** Has the socket watched, and calls `onSilent` in SILENCE_MS. Returns 0 or the negative errno. */
@@ -36,7 +39,10 @@ export interface ConnectingFlow extends DiallingFlow {
 export class Connecting {
   readonly dialling: Dialling;
   readonly #flow: ConnectingFlow;
-  #isAsking = false;
+  /** An answer that comes meanwhile is known already. */
+  #isAttempting = false;
+  /** How often it was looked for an answer since it was asked for; undefined when it was not. */
+  #askedFor: number | undefined;
 
   constructor(flow: ConnectingFlow, dialling: Dialling) {
     this.#flow = flow;
@@ -64,6 +70,10 @@ export class Connecting {
   onSilent(): void {
     const watched = this.#flow.watchClient();
     if (watched < 0) return this.#flow.onExhausted(watched);
+    if (this.#askedFor !== undefined) {
+      this.#askedFor++;
+      return this.#askedFor > MOST_LOOKS ? this.#flow.onRefused() : this.#flow.wait();
+    }
     if (this.dialling.isHopeless()) return this.#attemptAgain();
     if (this.dialling.bearsClient) this.dialling.ask(this.#flow);
     this.#flow.wait();
@@ -71,17 +81,20 @@ export class Connecting {
 
   /** More is known of whether replies come back, or whether the container is there. */
   onReturnPath(): void {
-    if (!this.#isAsking) {
+    if (this.#isAttempting) return;
+    if (this.#askedFor === undefined) {
       if (this.dialling.isHopeless()) this.#attemptAgain();
       return;
     }
-    this.#isAsking = false;
+    this.#askedFor = undefined;
     if (this.dialling.isGone()) this.#attempt();
     else this.#flow.onRefused();
   }
 
   #attempt(): void {
+    this.#isAttempting = true;
     const fd = this.dialling.next();
+    this.#isAttempting = false;
     if (fd === undefined) return this.#flow.onRefused();
     const watched = fd < 0 ? fd : this.#flow.watchServer(fd);
     if (watched < 0) this.#flow.onExhausted(watched);
@@ -101,9 +114,9 @@ export class Connecting {
       case 'reset':
         return this.#flow.onRefused();
       case 'ask':
-        this.#isAsking = this.dialling.askNow(this.#flow);
-        if (!this.#isAsking) this.#flow.onRefused();
-        return;
+        if (!this.dialling.askNow(this.#flow)) return this.#flow.onRefused();
+        this.#askedFor = 0;
+        return this.#flow.wait();
       default:
         next satisfies never;
     }

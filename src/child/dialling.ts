@@ -98,9 +98,9 @@ export class Dialling {
   next(): number | undefined {
     for (; this.#at < this.#servers.length; this.#advance()) {
       const fd = this.#start(this.#servers[this.#at] as Uint8Array);
-      if (fd === undefined) continue;
-      if (fd >= 0 || exhaustedBy(fd) !== undefined) return fd;
-      this.#targets.failed(this.server);
+      if (fd !== undefined && (fd >= 0 || exhaustedBy(fd) !== undefined)) return fd;
+      if (fd !== undefined) this.#targets.failed(this.server);
+      if (!this.#isPassable(fd)) return undefined;
     }
     return undefined;
   }
@@ -194,9 +194,18 @@ export class Dialling {
     return loss ?? (this.#isLost(server) ? 'unreturned' : undefined);
   }
 
+  /** Whether a server that could not be dialled may be left for the next: as in `#mayFollow`. */
+  #isPassable(error: number | undefined): boolean {
+    const [server, next] = this.#servers.slice(this.#at);
+    if (server === undefined || next === undefined) return true;
+    if (error === linux.ENETUNREACH || this.#targets.isNamed(next)) return true;
+    return !this.#targets.isNamed(server);
+  }
+
   /** Whether the client may be taken to `next` after `server` refused it. */
   #mayFollow(server: Uint8Array, next: Uint8Array): boolean {
-    if (this.#targets.isNamed(next)) return true;
+    // Another container, unless it can't tell the client from others.
+    if (this.#targets.isNamed(next)) return !this.bearsClient || this.#lossFor(next) === undefined;
     if (this.#targets.isNamed(server)) return false;
     if (!this.bearsClient || this.#lossFor(next) === undefined) return true;
     // Somebody listens there, so a firewall has rejected this client.

@@ -61,7 +61,7 @@ export class AgentPorts {
   readonly #holding = new Deadlines<Targets>(HOLD_MS, (targets) => targets.onHeldLong());
   readonly #ports = new Map<number, Port>();
   /** Of ports that this agent no longer has, whose flows it finishes. */
-  readonly #drained = new Map<number, PortCounters>();
+  readonly #drained = new Map<number, Pick<Port, 'targets' | 'addedAt' | 'counters'>>();
   readonly #overload: Overload;
   readonly #returnPaths: ReturnPaths;
   readonly #reactor: Reactor;
@@ -129,7 +129,7 @@ export class AgentPorts {
 
   /** The parent's answer to `resolve`; the port may be gone by now. */
   answered(id: number, resolution: Resolution): void {
-    const port = this.#ports.get(id);
+    const port = this.#ports.get(id) ?? this.#drained.get(id);
     if (port === undefined) return;
     const since = port.targets.generation === 0 ? port.addedAt : performance.now();
     for (const target of resolution.targets) {
@@ -141,14 +141,16 @@ export class AgentPorts {
 
   /** The parent is gone: nobody will answer what was asked. */
   unanswered(): void {
-    for (const { targets } of this.#ports.values()) targets.unanswered();
+    for (const ports of [this.#ports, this.#drained]) {
+      for (const { targets } of ports.values()) targets.unanswered();
+    }
     this.#returnPaths.unanswered();
   }
 
   /** Takes nothing new from now on, and calls `onDrained` once no flow is left, or at the limit. */
   drain(limitMs: number, onDrained: () => void): void {
     for (const [id, port] of this.#ports) {
-      this.#drained.set(id, port.counters);
+      this.#drained.set(id, port);
       this.#ports.delete(id);
       port.forwarded.close();
     }
@@ -187,7 +189,7 @@ export class AgentPorts {
       .slice(0, MAX_PORTS_PER_MESSAGE)
       .flatMap((id) => {
         const port = this.#ports.get(id);
-        const counters = port?.counters ?? this.#drained.get(id);
+        const counters = port?.counters ?? this.#drained.get(id)?.counters;
         if (counters === undefined) return [];
         const stats = counters.stats(id, port?.forwarded.queueDrops ?? 0);
         const server = port?.targets.server;

@@ -77,10 +77,18 @@ export function startConnect(fd: number, server: Uint8Array, source?: Uint8Array
     setIntOption(fd, linux.SOL_SOCKET, linux.SO_REUSEADDR, 1);
     result = bindToSource(fd, server[0] as number, source);
   }
-  if (result === 0) result = withSockAddr(libc.connect, fd, server);
+  if (result === 0) result = forbidden(withSockAddr(libc.connect, fd, server));
   if (result === 0 || result === linux.EINPROGRESS) return fd;
   libc.close(fd);
   return result;
+}
+
+/**
+ * A rule or a policy that forbids the way may fail connect(2) by an errno that means a problem of the
+ * source address when it comes from bind(2).
+ */
+export function forbidden(result: number): number {
+  return result === linux.EINVAL || result === linux.EPERM ? linux.EACCES : result;
 }
 
 /** Accepts one connection, non-blocking. Returns its fd, or the negative errno. */

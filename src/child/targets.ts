@@ -40,7 +40,7 @@ export class Targets implements Expiring {
   readonly #isEngines: boolean;
   readonly #ask: () => boolean;
   readonly #holding: Deadlines<Targets>;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting = new Set<Waiting>();
   #phase: 'new' | 'holding' | 'known';
   #addresses: readonly Uint8Array[];
   /** Those of the addresses that come from rules. */
@@ -75,7 +75,7 @@ export class Targets implements Expiring {
     if (this.#phase === 'known') return this.#addresses;
     if (this.#phase === 'new') this.#holding.set(this);
     this.#phase = 'holding';
-    this.#waiting.push(flow);
+    this.#waiting.add(flow);
     return undefined;
   }
 
@@ -165,7 +165,9 @@ export class Targets implements Expiring {
     this.#phase = 'known';
     this.#holds = 0;
     this.#holding.clear(this);
-    for (const flow of this.#waiting.splice(0)) flow.connect();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const flow of waiting) flow.connect();
   }
 
   #askIfDue(now = performance.now()): void {

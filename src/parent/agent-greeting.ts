@@ -2,7 +2,7 @@
 
 import type { Resolution } from '../msg/agent-port.js';
 import type { Channel } from '../msg/channel.js';
-import { SluiceError } from '../msg/errors.js';
+import { messageOf, SluiceError } from '../msg/errors.js';
 import { kill } from '../msg/pidfd.js';
 import type { Transport } from '../msg/port.js';
 import { checkVersion } from '../msg/protocol.js';
@@ -65,13 +65,24 @@ export function greet({
         fulfil({ channel, ended, transports, foreign: versionError(() => checkVersion(hello)) });
       },
       onResolve(id) {
-        void calls.resolve(id, process.pid).then((resolution) => channel.answer(id, resolution));
+        calls
+          .resolve(id, process.pid)
+          .then((resolution) => channel.answer(id, resolution))
+          .catch((error: unknown) => channel.fail(asChannelError(error)));
       },
       onReturnPath(question) {
         const { client, target } = question;
-        void calls
+        calls
           .findReturnPath(question)
-          .then((found) => channel.answerReturnPath({ ...found, client, target: target.ip }));
+          .catch(
+            (error: unknown): ReturnPath => ({
+              verdict: 'unknown',
+              scope: 'client',
+              reason: messageOf(error),
+            }),
+          )
+          .then((found) => channel.answerReturnPath({ ...found, client, target: target.ip }))
+          .catch((error: unknown) => channel.fail(asChannelError(error)));
       },
       onSourceLost: (lost) => calls.onSourceLost(lost),
       onShed: (counts) => calls.onShed(counts),
@@ -89,6 +100,10 @@ export function greet({
       process.pidfd.close();
     });
   });
+}
+
+function asChannelError(error: unknown): SluiceError {
+  return new SluiceError('ERR_AGENT_CHANNEL', messageOf(error), { cause: error });
 }
 
 /** One that was left, or has ended, has no pidfd any more. */

@@ -146,10 +146,10 @@ export class AgentSlot {
         return;
       }
       unanswered++;
-      // A failure is the agent's end, which shows elsewhere.
       void this.#options.onHeartbeat(agent).then(
         () => (unanswered = 0),
-        () => {},
+        // Another failure is an answer, too.
+        () => (unanswered = agent.isGone ? unanswered : 0),
       );
     };
     const timer = setInterval(beat, HEARTBEAT_MS);

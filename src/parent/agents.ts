@@ -285,7 +285,8 @@ async function livePorts(
   const given = await agent.takeBack();
   const dead = given.filter(({ id }) => wasRemoved(id));
   for (const socket of dead.flatMap(({ sockets }) => sockets)) socket.close();
-  await Promise.all(dead.map(({ id }) => agent.removePort(id)));
+  // One of another version is not asked to: it drains, and takes nothing new then.
+  if (agent.foreign === undefined) await Promise.all(dead.map(({ id }) => agent.removePort(id)));
   return given.filter((port) => !dead.includes(port));
 }
 

@@ -287,6 +287,8 @@ export class Driver implements ParentDriver {
     for (const failure of await this.#table.handOver(agent, slot)) {
       this.#emit({ type: 'problem', code: 'ERR_HAND_OVER', reason: `${failure}; trying again` });
     }
+    // It may have changed meanwhile, when only those that serve were told.
+    await agent.setSourcePolicy(await this.#sources.policy());
     if (agent.isGone) throw await agent.ended;
   }
 

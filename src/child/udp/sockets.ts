@@ -3,7 +3,13 @@
 import * as libc from '../../msg/libc.js';
 import * as linux from '../../msg/linux.js';
 import { setDatagramOptions } from '../../msg/udp-options.js';
-import { bindToSource, getSocketOption, setIntOption, withSockAddr } from '../sockets.js';
+import {
+  bindToSource,
+  forbidden,
+  getSocketOption,
+  setIntOption,
+  withSockAddr,
+} from '../sockets.js';
 
 /** SK_MEMINFO_DROPS of uapi/linux/sock_diag.h, in an array of u32. */
 const MEMINFO_WORDS = 9;
@@ -30,7 +36,7 @@ export function connectTo(server: Uint8Array, source?: Uint8Array): number {
     result = bindToSource(fd, family, source);
     allowReuse(fd, false);
   }
-  if (result === 0) result = withSockAddr(libc.connect, fd, server);
+  if (result === 0) result = forbidden(withSockAddr(libc.connect, fd, server));
   if (result === 0) return fd;
   libc.close(fd);
   return result;

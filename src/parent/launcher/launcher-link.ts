@@ -73,7 +73,8 @@ export class LauncherLink implements PortKeeper {
     for (const [id, { message, sockets }] of this.#unsent) {
       const sent = sendWithFds(this.#link.number, Buffer.from(JSON.stringify(message)), sockets);
       if (sent === linux.EPIPE || sent === linux.ECONNRESET) return this.#lost();
-      if (sent < 0) break;
+      // No other errno goes away by waiting; the launcher is without these sockets then.
+      if (sent === linux.EAGAIN) break;
       this.#unsent.delete(id);
     }
     if (this.#unsent.size < before) this.#calls.ring();

@@ -39,7 +39,12 @@ export function readNamespaces(): Namespaces {
 
 /** The processes of the network namespace that has the address. */
 export function namespaceWith(ip: string, namespaces: Namespaces): readonly number[] | undefined {
-  return [...namespaces.values()].find(([pid = 0]) =>
+  return namespacesWith(ip, namespaces)[0];
+}
+
+/** The same for every network namespace that has it: nested engines may use one range twice. */
+export function namespacesWith(ip: string, namespaces: Namespaces): (readonly number[])[] {
+  return [...namespaces.values()].filter(([pid = 0]) =>
     isLoopback(ip) ? pid === process.pid : hasAddress(pid, ip),
   );
 }

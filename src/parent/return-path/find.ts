@@ -13,7 +13,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { namespaceWith, readNamespaces } from '../probe/owner.js';
+import { namespacesWith, namespaceWith, readNamespaces } from '../probe/owner.js';
 import { hasAddress } from '../proc-net.js';
 import { Canary } from './canary.js';
 import { Netlink, netlinkIn } from './netlink.js';
@@ -37,7 +37,12 @@ const UNDELIVERED =
 /** In the order of the clients. Throws what keeps it from finding out. */
 export function findInside({ target, clients, answered }: Question): ReturnPath[] {
   const namespaces = readNamespaces();
-  const [pid] = namespaceWith(target.ip, namespaces) ?? [];
+  const [owner = [], ...others] = namespacesWith(target.ip, namespaces);
+  if (others.length > 0) {
+    const answer = found('unknown', `several containers have the address ${target.ip}`);
+    return clients.map(() => answer);
+  }
+  const [pid] = owner;
   if (pid === process.pid) {
     const answer = found('open', `${target.ip} is an address of the namespace itself`);
     return clients.map(() => answer);
@@ -56,7 +61,12 @@ export function findInside({ target, clients, answered }: Question): ReturnPath[
     if (loss === undefined) {
       const [twin] = namespaceWith(client, namespaces) ?? [];
       const isShadowed = twin !== undefined && twin !== process.pid && twin !== pid;
-      return (isShadowed ? lossByTwin(target, client) : undefined) ?? byCanary();
+      const shadowed = isShadowed ? lossByTwin(target, client) : undefined;
+      if (shadowed !== undefined) return shadowed;
+      // An echo to another hop says nothing of this client.
+      if (isSameHop(toClient, toNobody)) return byCanary();
+      const reason = `the container's route to ${client} leads back, and is not its default route`;
+      return { verdict: 'unknown', scope: 'client', reason };
     }
     // The gateway may answer for addresses that are not its own: then the canary's reply comes back.
     const isOpen = isSameHop(toClient, toNobody) && byCanary().verdict === 'open';

@@ -18,9 +18,10 @@ export interface Routes {
 export function lossByRoutes(routes: Routes): ReturnPath | undefined {
   const { client, toClient, toNobody, isOwn } = routes;
   if (leadsBack(toClient, isOwn)) return undefined;
-  const scope = leadsBack(toNobody, isOwn) ? 'client' : 'target';
+  const isForAll = isSameHop(toClient, toNobody) || (isNone(toClient) && isNone(toNobody));
+  const scope = isForAll ? 'target' : 'client';
   const reason =
-    toClient.kind === 'none' && toNobody.kind === 'none'
+    isNone(toClient) && isNone(toNobody)
       ? 'the container has no default route'
       : explain(toClient, client, isSameHop(toClient, toNobody));
   return { verdict: 'lost', scope, reason };
@@ -34,6 +35,10 @@ export function isSameHop(one: Route, other: Route): boolean {
     one.index === other.index &&
     one.gateway === other.gateway
   );
+}
+
+function isNone({ kind }: Route): boolean {
+  return kind === 'none';
 }
 
 function leadsBack(route: Route, isOwn: Routes['isOwn']): boolean {

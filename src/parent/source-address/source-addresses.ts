@@ -44,10 +44,13 @@ export class SourceAddresses {
       .catch(() => undefined);
   }
 
-  /** Resolves once all that is known to have been removed is there again, or can't be put back. */
+  /**
+   * Resolves once all that is known to have been removed is there again, or can't be put back; after
+   * three seconds in any case, as another program may go on removing it.
+   */
   async settled(): Promise<void> {
     await this.#setUp;
-    await (await this.#watch)?.settled();
+    await (await this.#watch)?.now();
   }
 
   /** For an agent. */

@@ -78,6 +78,7 @@ export class SourceWatch {
 
   /** Resolves once all that has happened until now was looked at, and put back where it can be. */
   async settled(): Promise<void> {
+    if (this.#over.signal.aborted) return;
     const changed = this.#notifier?.changed() ?? [];
     if (changed.length > 0) this.#look(changed);
     while (this.#work !== undefined) await this.#work;
@@ -91,6 +92,7 @@ export class SourceWatch {
     await this.#work;
     clearTimeout(this.#retry);
     this.#notifier?.close();
+    this.#notifier = undefined;
     this.#life.close();
   }
 
