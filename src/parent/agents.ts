@@ -87,9 +87,8 @@ export class Agents {
           throw error;
         }
         // Its end shows when its slot is filled.
-        if (error.code !== 'ERR_AGENT_ENDED') {
-          emit(problem(error, `agent ${pid} could not be taken over: `));
-        }
+        if (error.code === 'ERR_AGENT_ENDED') continue;
+        emit(problem(error, `agent ${pid} could not be taken over: `));
       }
     }
     return [...ports.values()];
@@ -285,7 +284,7 @@ async function livePorts(
   const given = await agent.takeBack();
   const dead = given.filter(({ id }) => wasRemoved(id));
   for (const socket of dead.flatMap(({ sockets }) => sockets)) socket.close();
-  // One of another version is not asked to: it drains, and takes nothing new then.
+  // One of another version drains anyway.
   if (agent.foreign === undefined) await Promise.all(dead.map(({ id }) => agent.removePort(id)));
   return given.filter((port) => !dead.includes(port));
 }

@@ -28,7 +28,7 @@ describe('the routes of a container', () => {
     [NONE, BACK, 'client', 'the container has no route to 198.51.100.2'],
     [VPN, VPN, 'target', "the container's route to 198.51.100.2 leads by tun0"],
     [VPN, BACK, 'client', "198.51.100.2 lies in the container's own network tun0"],
-    [VPN, NONE, 'target', "198.51.100.2 lies in the container's own network tun0"],
+    [VPN, NONE, 'client', "198.51.100.2 lies in the container's own network tun0"],
     [ROUTER, ROUTER, 'target', "the container's route to 198.51.100.2 leads by eth1 to 10.5.0.1"],
     [{ kind: 'local' }, BACK, 'client', '198.51.100.2 is an address of the container itself'],
   ])('lead elsewhere: %o beside %o', (toClient, toNobody, scope, reason) => {
