@@ -11,7 +11,7 @@
 
 import * as linux from '../msg/linux.js';
 import type { SourceLoss } from '../msg/source-address.js';
-import { isListening } from './listening.js';
+import { listens } from './listening.js';
 import { exhaustedBy } from './overload.js';
 import type { Silent } from './return-paths.js';
 import { isSourceProblem, withoutPort } from './sockets.js';
@@ -67,7 +67,8 @@ export class Dialling {
     if (servers === undefined) return false;
     const alive = servers.filter((server) => !this.#isDead(server));
     const known = alive.length > 0 ? alive : servers;
-    this.#servers = this.#targets.isDualStack ? this.#sources.inOrder(this.#client, known) : known;
+    const prefersFamily = this.#targets.isDualStack || this.#isListeningForFamily(known);
+    this.#servers = prefersFamily ? this.#sources.inOrder(this.#client, known) : known;
     return true;
   }
 
@@ -163,7 +164,7 @@ export class Dialling {
   /** Something came back from the server. */
   onAnswered(): void {
     if (this.bearsClient && this.server !== undefined) {
-      this.#sources.returnPaths.proven(this.server, this.#client);
+      this.#sources.returnPaths.proven(this.server);
     }
   }
 
@@ -194,6 +195,16 @@ export class Dialling {
     return loss ?? (this.#isLost(server) ? 'unreturned' : undefined);
   }
 
+  /** Of a port's own addresses the first is of the other family, and somebody listens on another. */
+  #isListeningForFamily(servers: readonly Uint8Array[]): boolean {
+    const [first] = servers;
+    if (first === undefined || first[0] === this.#client[0] || this.#targets.isNamed(first)) {
+      return false;
+    }
+    const own = servers.find((server) => server[0] === this.#client[0]);
+    return own !== undefined && listens(own) === true;
+  }
+
   /** Whether a server that could not be dialled may be left for the next: as in `#mayFollow`. */
   #isPassable(error: number | undefined): boolean {
     const [server, next] = this.#servers.slice(this.#at);
@@ -209,7 +220,7 @@ export class Dialling {
     if (this.#targets.isNamed(server)) return false;
     if (!this.bearsClient || this.#lossFor(next) === undefined) return true;
     // Somebody listens there, so a firewall has rejected this client.
-    return !isListening(server);
+    return listens(server) === false;
   }
 
   #isLost(server: Uint8Array): boolean {

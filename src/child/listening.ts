@@ -33,12 +33,14 @@ const BUFFER_BYTES = 32 * 1024;
 let memory: libc.Region | undefined;
 
 /**
- * Whether a TCP socket listens on that address, or on every address of its family. True where the
- * kernel can't tell.
+ * Whether a TCP socket listens on that address, or on every address of its family. Undefined where
+ * the kernel can't tell.
  */
-export function isListening(server: Uint8Array): boolean {
+export function listens(server: Uint8Array): boolean | undefined {
   const families = server[0] === AF_INET ? [AF_INET, AF_INET6] : [AF_INET6];
-  return families.some((family) => listensIn(family, server) !== false);
+  const answers = families.map((family) => listensIn(family, server));
+  if (answers.includes(true)) return true;
+  return answers.includes(undefined) ? undefined : false;
 }
 
 /** Undefined where the kernel can't tell. */

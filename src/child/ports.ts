@@ -72,12 +72,11 @@ export class AgentPorts {
     this.#parent = parent;
     this.#overload = new Overload((counts) => parent.shed(counts));
     const refusals = new Refusals(parent.refused);
-    this.#returnPaths = new ReturnPaths(({ port, server, client, answered }) =>
+    this.#returnPaths = new ReturnPaths(({ port, server, client }) =>
       parent.returnPath({
         id: port,
         target: addressOf(server),
         client: addressOf(client).ip,
-        answered: answered === undefined ? '' : addressOf(answered).ip,
       }),
     );
     const watchers = {

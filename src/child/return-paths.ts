@@ -40,13 +40,11 @@ export interface Question {
   readonly port: number;
   readonly server: Uint8Array;
   readonly client: Uint8Array;
-  /** The client that the server answered last. */
-  readonly answered?: Uint8Array | undefined;
 }
 
 class Client {
-  /** Replies to its address don't come back. */
-  isLost = false;
+  /** Replies to its address don't come back; undefined where the target's answer holds for it. */
+  isLost: boolean | undefined;
   askedAt = -Infinity;
   pauseMs = FIRST_PAUSE_MS;
   isAsking = false;
@@ -63,8 +61,6 @@ class Target {
   readonly clients = new Map<string, Client>();
   answeredAt = -Infinity;
   provenAt = -Infinity;
-  /** The client that it answered then, as a sockaddr. */
-  answered: Uint8Array | undefined;
   secondAt = -Infinity;
   askedInSecond = 0;
 }
@@ -84,7 +80,7 @@ export class ReturnPaths {
   isLost(port: number, server: Uint8Array, client: Uint8Array): boolean {
     const target = this.#targets.get(keyOfIP(server));
     if (target === undefined) return false;
-    const isLost = target.isLost || target.clients.get(keyOfIP(client))?.isLost === true;
+    const isLost = target.clients.get(keyOfIP(client))?.isLost ?? target.isLost;
     if (isLost) this.#recheck(target, port, server, client);
     return isLost;
   }
@@ -102,11 +98,9 @@ export class ReturnPaths {
     return this.#targets.get(keyOfIP(server))?.reason ?? '';
   }
 
-  /** A reply to that client's address has come back. */
-  proven(server: Uint8Array, client: Uint8Array): void {
-    const target = this.#targetOf(server);
-    target.provenAt = performance.now();
-    target.answered = client;
+  /** A reply to a client's address has come back. */
+  proven(server: Uint8Array): void {
+    this.#targetOf(server).provenAt = performance.now();
   }
 
   /** A reply has come back lately, so that the next silence says little. */
@@ -150,13 +144,12 @@ export class ReturnPaths {
     target.answeredAt = performance.now();
     const before = `${target.isLost} ${target.isDead} ${client.isLost}`;
     target.isDead = verdict === 'dead';
-    if (verdict === 'lost' || verdict === 'shut') {
-      target.reason = reason;
-      if (scope === 'target') target.isLost = true;
-      else client.isLost = true;
-    } else if (verdict === 'open' || verdict === 'dead') {
-      target.isLost = false;
-      client.isLost = false;
+    // A firewall is silent for a reason, as soon as the target has answered anybody.
+    const isLost = verdict === 'lost' || (verdict === 'shut' && target.provenAt === -Infinity);
+    if (isLost) target.reason = reason;
+    if (verdict !== 'failed') {
+      client.isLost = scope === 'client' ? isLost : undefined;
+      if (scope === 'target') target.isLost = isLost;
     }
     const isNew = before !== `${target.isLost} ${target.isDead} ${client.isLost}`;
     client.pauseMs = isNew ? FIRST_PAUSE_MS : Math.min(2 * client.pauseMs, LONGEST_PAUSE_MS);
@@ -189,7 +182,7 @@ export class ReturnPaths {
     if (!asking.isAsking) {
       asking.askedAt = performance.now();
       countQuestion(target, asking.askedAt);
-      asking.isAsking = this.#ask({ port, server, client, answered: target.answered });
+      asking.isAsking = this.#ask({ port, server, client });
     }
     if (asking.isAsking && flow !== undefined) asking.waiting.add(flow);
     return asking.isAsking;

@@ -43,12 +43,13 @@ export function parseSourcePolicy(fields: Fields): SourcePolicy {
   };
 }
 
-export const RETURN_VERDICTS = ['open', 'lost', 'shut', 'dead', 'unknown'] as const;
+export const RETURN_VERDICTS = ['open', 'lost', 'shut', 'dead', 'unknown', 'failed'] as const;
 
 /**
  * Whether replies to a client's address come back from a container: they do (`open`), its routes
  * send them elsewhere (`lost`), its firewall seems to let none to any foreign address out (`shut`),
- * nobody has the container's address (`dead`), or there is no telling (`unknown`).
+ * nobody has the container's address (`dead`), nothing speaks against it (`unknown`), or it could not
+ * be looked at (`failed`).
  */
 export type ReturnVerdict = (typeof RETURN_VERDICTS)[number];
 
@@ -67,8 +68,6 @@ export interface ReturnPathQuestion {
   readonly target: Address;
   /** An IP address. */
   readonly client: string;
-  /** The address of the client that the target answered last; empty where it answered none. */
-  readonly answered: string;
 }
 
 /** The parent's answer. */
@@ -85,7 +84,6 @@ export function parseReturnPathQuestion(fields: Fields): ReturnPathQuestion {
     id: integer(fields, 'id', 1),
     target: parseAddress(fieldsOf(fields['target'], 'target')),
     client: ip(fields, 'client'),
-    answered: fields['answered'] === '' ? '' : ip(fields, 'answered'),
   };
 }
 

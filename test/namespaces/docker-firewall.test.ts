@@ -243,10 +243,10 @@ describeWith(NEEDS, 'a client and a firewall', () => {
 
     beforeEach(async () => {
       ({ pid } = await serve('-p', '8053:53/udp', ...nodeInContainer(UDP_SERVER)));
-      await asking(OTHER, OTHER);
     });
 
     it('drops a client: that one is never answered, another one is', async () => {
+      await asking(OTHER, OTHER);
       const drop = ['-I', 'INPUT', '-s', BANNED, '-j', 'DROP'];
       await inContainer(pid, ...XTABLES, 'iptables', ...drop);
       const banned = await udpClient(BANNED);

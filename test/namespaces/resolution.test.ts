@@ -123,8 +123,15 @@ describeWith(NEEDS, 'a port without a rule', () => {
     },
   );
 
-  it('leads to 127.0.0.1 before ::1, for IPv6 clients too', async () => {
+  it('leads each client to the loopback address of its family, where somebody listens', async () => {
     await serveOn(['127.0.0.1', '::1']);
+    await expectKept('v6');
+    await expectKept('v4');
+    expect(await flows()).toMatchObject({ kept: 2, without: { family: 0 } });
+  });
+
+  it('leads an IPv6 client to 127.0.0.1 where nobody listens on ::1', async () => {
+    await serveOn(['127.0.0.1']);
     expect((await answer('v6')).seen).toMatch(AGENT4);
     expect(await flows()).toMatchObject({ kept: 0, without: { family: 1 } });
   });

@@ -6,10 +6,9 @@
  * 3. Another container with the client's address. Docker drops packets of other networks to its
  *    containers, and with them the replies to the client: `lost` where an echo's reply comes as far as
  *    the namespace.
- * 4. A canary: an echo from an address of nobody. Answered, foreign addresses come back. Not
- *    answered, the container is `shut` only if the echoes arrived in the container and one from the
- *    namespace's own address was answered. A firewall that lets them in, and out again only to its
- *    own namespace, drops every client; one that doesn't let them in may be meant for strangers.
+ * 4. A canary: an echo from an address of nobody. Answered, foreign addresses come back. A container
+ *    is `shut` if such echoes arrive there, one from the namespace's own address is answered, and
+ *    theirs are not; of UDP alone, since a connection that hangs is what a firewall may mean.
  */
 
 import { readFileSync } from 'node:fs';
@@ -35,7 +34,7 @@ const UNDELIVERED =
   'replies to foreign addresses come back but are not delivered: the rules of sluice in the namespace are gone, or another firewall drops them';
 
 /** In the order of the clients. Throws what keeps it from finding out. */
-export function findInside({ target, clients, answered }: Question): ReturnPath[] {
+export function findInside({ target, clients }: Question): ReturnPath[] {
   const namespaces = readNamespaces();
   const [owner = [], ...others] = namespacesWith(target.ip, namespaces);
   if (others.length > 0) {
@@ -47,7 +46,7 @@ export function findInside({ target, clients, answered }: Question): ReturnPath[
     const answer = found('open', `${target.ip} is an address of the namespace itself`);
     return clients.map(() => answer);
   }
-  const byCanary = once(() => tryCanary(target, pid, answered));
+  const byCanary = once(() => tryCanary(target, pid));
   if (pid === undefined) {
     const answer = absence(target) ?? byCanary();
     return clients.map(() => answer);
@@ -66,6 +65,10 @@ export function findInside({ target, clients, answered }: Question): ReturnPath[
       // An echo to another hop says nothing of this client.
       if (isSameHop(toClient, toNobody)) return byCanary();
       const reason = `the container's route to ${client} leads back, and is not its default route`;
+      return { verdict: 'unknown', scope: 'client', reason };
+    }
+    if (kernel.routesByMark(target.ip)) {
+      const reason = `${loss.reason}, but packets with a mark may go another way`;
       return { verdict: 'unknown', scope: 'client', reason };
     }
     // The gateway may answer for addresses that are not its own: then the canary's reply comes back.
@@ -91,11 +94,8 @@ function absence({ ip }: Target): ReturnPath | undefined {
   return found('dead', `nobody on ${route.device} has the address ${ip}`);
 }
 
-/**
- * @param answered the client that the target answered last; empty where there is none
- * @param pid of a process in the target's network namespace, where one can be looked into
- */
-function tryCanary({ ip }: Target, pid: number | undefined, answered: string): ReturnPath {
+/** @param pid of a process in the target's network namespace, where one can be looked into */
+function tryCanary({ ip, transport }: Target, pid: number | undefined): ReturnPath {
   const open = found('open', 'replies to foreign addresses come back');
   using canary = new Canary(ip);
   for (let time = 0; time < TRIES && !canary.isOwnAnswered; time++) {
@@ -116,17 +116,11 @@ function tryCanary({ ip }: Target, pid: number | undefined, answered: string): R
   if (arrived !== 2 * COUNTED) {
     return found('unknown', `a firewall lets no echo of a foreign address in to ${ip}`);
   }
-  if (answered !== '' && isAnswered(ip, answered)) {
-    return found('unknown', `the container's firewall lets replies out to ${answered}, not to all`);
+  // A firewall may treat TCP and echoes differently, and a connection that hangs is its answer.
+  if (transport !== 'udp') {
+    return found('unknown', "the container's firewall lets no echo to foreign addresses out");
   }
   return found('shut', "the container's firewall lets no reply to foreign addresses out");
-}
-
-function isAnswered(target: string, client: string): boolean {
-  using canary = new Canary(target, client);
-  canary.send(1);
-  canary.wait(FIRST_WAIT_MS);
-  return canary.isForeignAnswered;
 }
 
 /** Undefined where replies to the client are delivered, or never come. */

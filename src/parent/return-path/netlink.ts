@@ -17,9 +17,14 @@ const HEADER_BYTES = 16;
 const BODY_BYTES = 12;
 const ATTRIBUTE_HEADER_BYTES = 4;
 const NLM_F_REQUEST = 1;
+const NLM_F_DUMP = 0x300;
+const NLMSG_DONE = 3;
 const NLMSG_ERROR = 2;
 const RTM_GETROUTE = 26;
 const RTM_GETNEIGH = 30;
+/** struct fib_rule_hdr has 12 bytes, too: linux/fib_rules.h. */
+const RTM_GETRULE = 34;
+const FRA_FWMARK = 10;
 const RTA = { dst: 1, src: 2, oif: 4, gateway: 5, via: 18, ipProto: 27, sport: 28 } as const;
 const NDA_DST = 1;
 /** struct rtvia: the address follows its family. */
@@ -46,7 +51,7 @@ const NO_ROUTE: ReadonlySet<number> = new Set([
 
 const IFNAME_BYTES = 16;
 const IFREQ_BYTES = 40;
-const buffer = libc.allocate(4096);
+const buffer = libc.allocate(32 * 1024);
 
 export type Route =
   | { readonly kind: 'none' }
@@ -114,6 +119,24 @@ export class Netlink implements Disposable {
     };
   }
 
+  /** Whether a policy rule of the address's family looks at packets' marks: `ip rule`. */
+  routesByMark(ip: string): boolean {
+    const body = Buffer.alloc(BODY_BYTES);
+    body[0] = familyOf(ip);
+    this.#send(RTM_GETRULE, NLM_F_REQUEST | NLM_F_DUMP, body, []);
+    for (;;) {
+      const { address, bytes } = buffer;
+      const received = must(libc.recv(this.#socket.number, address, bytes.length, 0), 'its answer');
+      for (let at = 0; at + HEADER_BYTES <= received; ) {
+        const size = bytes.readUInt32LE(at);
+        const type = bytes.readUInt16LE(at + 4);
+        if (type === NLMSG_DONE || type === NLMSG_ERROR || size < HEADER_BYTES) return false;
+        if (attributesOf(bytes.subarray(at, at + size)).has(FRA_FWMARK)) return true;
+        at += (size + 3) & ~3;
+      }
+    }
+  }
+
   /** Whether somebody on the device's link has answered for the address lately. */
   hasNeighbour(ip: string, deviceIndex: number): boolean {
     const body = Buffer.alloc(BODY_BYTES);
@@ -131,20 +154,24 @@ export class Netlink implements Disposable {
 
   /** The answer as a whole message, or the negative errno. */
   #ask(type: number, body: Buffer, attributes: readonly Buffer[]): Buffer | number {
-    const header = Buffer.alloc(HEADER_BYTES);
-    const length =
-      HEADER_BYTES + body.length + attributes.reduce((sum, one) => sum + one.length, 0);
-    header.writeUInt32LE(length, 0);
-    header.writeUInt16LE(type, 4);
-    header.writeUInt16LE(NLM_F_REQUEST, 6);
-    const message = Buffer.concat([header, body, ...attributes]);
-    message.copy(buffer.bytes);
-    must(libc.send(this.#socket.number, buffer.address, message.length, 0), 'asking the kernel');
+    this.#send(type, NLM_F_REQUEST, body, attributes);
     const { address, bytes } = buffer;
     const received = must(libc.recv(this.#socket.number, address, bytes.length, 0), 'its answer');
     return bytes.readUInt16LE(4) === NLMSG_ERROR
       ? bytes.readInt32LE(HEADER_BYTES)
       : Buffer.from(bytes.subarray(0, received));
+  }
+
+  #send(type: number, flags: number, body: Buffer, attributes: readonly Buffer[]): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    const length =
+      HEADER_BYTES + body.length + attributes.reduce((sum, one) => sum + one.length, 0);
+    header.writeUInt32LE(length, 0);
+    header.writeUInt16LE(type, 4);
+    header.writeUInt16LE(flags, 6);
+    const message = Buffer.concat([header, body, ...attributes]);
+    message.copy(buffer.bytes);
+    must(libc.send(this.#socket.number, buffer.address, message.length, 0), 'asking the kernel');
   }
 
   /** struct ifreq: netdevice(7). */

@@ -34,20 +34,15 @@ export interface ReturnPathQuestion {
   readonly target: Target;
   /** An IP address without a port, of the target's family. */
   readonly client: string;
-  /** The client that the target answered last; empty where it answered none. */
-  readonly answered?: string;
 }
 
 /** For the program inside, as JSON; its answer has a ReturnPath for each client. */
 export interface Question {
   readonly target: Target;
   readonly clients: readonly string[];
-  /** Empty where there is none. */
-  readonly answered: string;
 }
 
 interface Batch {
-  answered: string;
   readonly clients: Set<string>;
   readonly answers: Promise<ReadonlyMap<string, ReturnPath>>;
 }
@@ -57,43 +52,37 @@ const waiting = new Map<string, Batch>();
 const running = new Map<string, Promise<unknown>>();
 
 /**
- * Never rejects: a failure is `unknown`, with its reason. A program takes 2 s at most. Questions about
+ * Never rejects: a failure is `failed`, with its reason. A program takes 2 s at most. Questions about
  * one target that come while a program runs for it wait for the end of it, and share the next one.
  */
 export async function findReturnPath(question: ReturnPathQuestion): Promise<ReturnPath> {
-  const { child, target, client, answered = '', path = systemPath() } = question;
+  const { child, target, client, path = systemPath() } = question;
   const key = [netnsFile(child), target.transport, target.ip, target.port].join(' ');
   let batch = waiting.get(key);
   if (batch === undefined) {
     const clients = new Set<string>();
-    const about = { clients, answered };
     const answers = (running.get(key) ?? Promise.resolve()).then(() => {
       waiting.delete(key);
-      const run = answersOf(child, path, {
-        target,
-        clients: [...clients],
-        answered: about.answered,
-      });
+      const run = answersOf(child, path, { target, clients: [...clients] });
       running.set(key, run);
       return run.finally(() => running.get(key) === run && running.delete(key));
     });
-    batch = Object.assign(about, { answers });
+    batch = { clients, answers };
     waiting.set(key, batch);
   }
   batch.clients.add(client);
-  batch.answered = answered;
   const answers = await batch.answers;
-  return answers.get(client) ?? unknown('the program that looks for it gave no answer');
+  return answers.get(client) ?? failed('the program that looks for it gave no answer');
 }
 
 /** To an agent, about a target of the port with that Spec, which may be gone by now. */
 export function answerOf(
-  { target, client, answered }: ReturnPathAsked,
+  { target, client }: ReturnPathAsked,
   child: ChildContext,
   spec: Spec | undefined,
 ): Promise<ReturnPath> {
   const transport = spec === undefined ? 'tcp' : transportOf(spec.proto);
-  return findReturnPath({ child, target: { ...target, transport }, client, answered });
+  return findReturnPath({ child, target: { ...target, transport }, client });
 }
 
 async function answersOf(
@@ -106,7 +95,7 @@ async function answersOf(
   try {
     found = await askInside(child, path, question);
   } catch (error) {
-    found = clients.map(() => unknown(reasonOf(error)));
+    found = clients.map(() => failed(reasonOf(error)));
   }
   return new Map(clients.map((client, index) => [client, found[index] as ReturnPath]));
 }
@@ -131,8 +120,8 @@ async function askInside(
   return JSON.parse(stdout) as ReturnPath[];
 }
 
-function unknown(reason: string): ReturnPath {
-  return { verdict: 'unknown', scope: 'client', reason };
+function failed(reason: string): ReturnPath {
+  return { verdict: 'failed', scope: 'client', reason };
 }
 
 function reasonOf(error: unknown): string {

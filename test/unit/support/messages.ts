@@ -91,7 +91,6 @@ const toParent: EachOf<ToParent> = {
     id: 3,
     target: ADDRESS,
     client: '198.51.100.2',
-    answered: '198.51.100.3',
   },
   sourceLost: {
     type: 'sourceLost',
