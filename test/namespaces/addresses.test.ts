@@ -34,24 +34,33 @@ type Heard = Readonly<Record<string, string>>;
 const at = (ips: readonly string[], answer: string): Heard =>
   Object.fromEntries(ips.map((ip) => [ip, answer]));
 
+/** A client on the link, whose address is kept, is led to the loopback address of its own family. */
+const byFamily = (ips: readonly string[], port: number): Heard =>
+  Object.fromEntries(
+    ips.map((ip) => {
+      const isIPv6 = ip.includes(':') && ON_THE_LINK.includes(ip);
+      return [ip, `${isIPv6 ? '::1' : '127.0.0.1'} ${port}`];
+    }),
+  );
+
 /** The agent took the connection, and nobody in the child namespace would have it. */
 const RESET = 'ECONNRESET';
 
 type Row = readonly [name: string, specs: readonly Partial<Spec>[], heard: Heard];
 
 const LISTENING: readonly Row[] = [
-  ['tcp without a parentIP: both families', [{}], at(ALL, '127.0.0.1 80')],
-  ['tcp on an empty parentIP: both families', [{ parentIP: '' }], at(ALL, '127.0.0.1 80')],
-  ['tcp on 0.0.0.0: both families', [{ parentIP: '0.0.0.0' }], at(ALL, '127.0.0.1 80')],
-  ['tcp on ::: both families', [{ parentIP: '::' }], at(ALL, '127.0.0.1 80')],
+  ['tcp without a parentIP: both families', [{}], byFamily(ALL, 80)],
+  ['tcp on an empty parentIP: both families', [{ parentIP: '' }], byFamily(ALL, 80)],
+  ['tcp on 0.0.0.0: both families', [{ parentIP: '0.0.0.0' }], byFamily(ALL, 80)],
+  ['tcp on ::: both families', [{ parentIP: '::' }], byFamily(ALL, 80)],
   ['tcp4: IPv4 alone', [{ proto: 'tcp4' }], at(V4, '127.0.0.1 80')],
   ['tcp4 on 0.0.0.0: IPv4 alone', [{ proto: 'tcp4', parentIP: '0.0.0.0' }], at(V4, '127.0.0.1 80')],
-  ['tcp6: IPv6 alone', [{ proto: 'tcp6' }], at(V6, '127.0.0.1 80')],
-  ['tcp6 on ::: IPv6 alone', [{ proto: 'tcp6', parentIP: '::' }], at(V6, '127.0.0.1 80')],
+  ['tcp6: IPv6 alone', [{ proto: 'tcp6' }], byFamily(V6, 80)],
+  ['tcp6 on ::: IPv6 alone', [{ proto: 'tcp6', parentIP: '::' }], byFamily(V6, 80)],
   [
     'tcp4 and tcp6 side by side on one port',
     [{ proto: 'tcp4' }, { proto: 'tcp6', childPort: 81 }],
-    { ...at(V4, '127.0.0.1 80'), ...at(V6, '127.0.0.1 81') },
+    { ...at(V4, '127.0.0.1 80'), ...byFamily(V6, 81) },
   ],
   [
     'tcp on 0.0.0.0 as tcp4, on :: as tcp6, as Docker publishes',
@@ -62,7 +71,7 @@ const LISTENING: readonly Row[] = [
     { ...at(V4, '127.0.0.1 80'), ...at(V6, '::1 80') },
   ],
   ...['198.51.100.1', '198.51.100.3', 'fd00:1::1', 'fd00:1::3'].map(
-    (parentIP): Row => [`${parentIP}: there alone`, [{ parentIP }], { [parentIP]: '127.0.0.1 80' }],
+    (parentIP): Row => [`${parentIP}: there alone`, [{ parentIP }], byFamily([parentIP], 80)],
   ),
   [
     'three addresses of one family on one port, each a port of its own',

@@ -65,8 +65,9 @@ describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', 
 
   it('counts UDP sessions as well: those in use let neither a session nor a connection in', async () => {
     const { program, ports } = await startEcho('--max-flows=2', '--max-flows-per-port=1');
-    for (const port of ports) {
-      const client = udpSocket(cleanup).connect('127.0.0.1', port);
+    for (const [index, port] of ports.entries()) {
+      // One client with more than its share would have to make room.
+      const client = udpSocket(cleanup).bind(`127.0.0.${index + 1}`).connect('127.0.0.1', port);
       for (let exchange = 0; exchange < 2; exchange++) {
         expect(await client.send('echo').receiveText()).toBe('echo');
       }
