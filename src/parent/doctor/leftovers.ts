@@ -75,13 +75,15 @@ async function checkClientAddresses(machine: Machine, dir: string, info: Info): 
     const text = `the sluice of ${dir} does not keep them: ${[...reasons].join('; ')}`;
     return [warning(CLIENT_ADDRESSES, text, remedy)];
   }
-  if (!tcp.some(({ kept }) => kept) || (await hasRules(machine, dir))) return [];
+  if (!tcp.some(({ kept }) => kept) || (await hasRules(machine, dir, info))) return [];
   const text = `the rules of the sluice of ${dir} are gone, and it did not put them back`;
   return [failure(CLIENT_ADDRESSES, text, remedy)];
 }
 
-async function hasRules(machine: Machine, dir: string): Promise<boolean> {
-  const enter = [...nsenterOptions(childContextOf(dir)), '--'];
+async function hasRules(machine: Machine, dir: string, { childPID }: Info): Promise<boolean> {
+  // The namespaces of `sluice run` are told by its API alone.
+  const child = list(dir).includes('child_pid') ? childContextOf(dir) : { pid: childPID };
+  const enter = [...nsenterOptions(child), '--'];
   const nft = await machine.run('nsenter', ...enter, 'nft', 'list', 'table', 'inet', 'sluice');
   if (nft.exitCode === 0) return true;
   const chain = ['-t', 'mangle', '-n', '-L', MANGLE_CHAINS.OUTPUT];
