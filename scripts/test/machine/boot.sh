@@ -12,7 +12,7 @@ here=$(dirname "$0")
 
 # Where scripts/test/install.sh unpacks it.
 kernel=/var/cache/sluice-test/kernel
-limit_s=1500
+limit_s=2700
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
