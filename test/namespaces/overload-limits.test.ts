@@ -67,7 +67,9 @@ describeWith([userNamespaces, tool('prlimit')], 'an agent with too much to do', 
     const { program, ports } = await startEcho('--max-flows=2', '--max-flows-per-port=1');
     for (const [index, port] of ports.entries()) {
       // One client with more than its share would have to make room.
-      const client = udpSocket(cleanup).bind(`127.0.0.${index + 1}`).connect('127.0.0.1', port);
+      const client = udpSocket(cleanup)
+        .bind(`127.0.0.${index + 1}`)
+        .connect('127.0.0.1', port);
       for (let exchange = 0; exchange < 2; exchange++) {
         expect(await client.send('echo').receiveText()).toBe('echo');
       }
