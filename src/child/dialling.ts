@@ -195,7 +195,7 @@ export class Dialling {
     return loss ?? (this.#isLost(server) ? 'unreturned' : undefined);
   }
 
-  /** Of a port's own addresses the first is of the other family, and somebody listens on another. */
+  /** A server listens on the own address of the client's family, and that address is not the first. */
   #isListeningForFamily(servers: readonly Uint8Array[]): boolean {
     const [first] = servers;
     if (first === undefined || first[0] === this.#client[0] || this.#targets.isNamed(first)) {

@@ -4,9 +4,15 @@
  */
 
 import * as libc from '../msg/libc.js';
-import { AF_INET, AF_INET6, IPPROTO_TCP, SOCK_CLOEXEC, SOCK_RAW } from '../msg/linux.js';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  IPPROTO_TCP,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+} from '../msg/linux.js';
 
-const AF_NETLINK = 16;
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST = 0x1;

@@ -49,7 +49,7 @@ export class Upstream {
   #redialAt = 0;
   /** When the server has last said something, or could have for the first time. */
   #heardAt = performance.now();
-  /** Of the targets, when the server was last found among them. */
+  /** The generation of the targets in which the server was last found. */
   #generation = -1;
   #silence: Silence | undefined;
   #countedAsClient: boolean | undefined;
@@ -81,7 +81,7 @@ export class Upstream {
     return this.#dialling.isReady(this.#port);
   }
 
-  /** Receives into the inbox. Returns how many messages, or EAGAIN; an error was a refusal. */
+  /** Receives into the inbox. Returns how many messages: none for an error, which is a refusal. */
   receive(): number {
     const count = this.#forwarder.inbox.receive(this.#fd);
     if (count >= 0) this.#heardAt = performance.now();

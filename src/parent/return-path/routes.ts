@@ -1,10 +1,11 @@
 /** Whether a container's routes bring replies back to the child's network namespace. */
 
+import { CANARY_IPV4, CANARY_IPV6 } from '../../msg/marks.js';
 import type { Route } from './netlink.js';
 import type { ReturnPath } from './return-path.js';
 
-/** Addresses of nobody: RFC 7600 (192.0.0.8/32, "IPv4 dummy address") and RFC 6666 (100::/64). */
-export const NOBODY = { ipv4: '192.0.0.8', ipv6: '100::8' } as const;
+/** Addresses of nobody, to which the namespace's rules deliver replies. */
+export const NOBODY = { ipv4: CANARY_IPV4, ipv6: CANARY_IPV6 } as const;
 
 export interface Routes {
   readonly client: string;
